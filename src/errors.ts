@@ -1,0 +1,192 @@
+/**
+ * Every error that a client can see is declared here once: a stable code, the HTTP status, the Kubernetes
+ * `Status` reason and what it means. `docs/errors.md` is checked against this table.
+ */
+export interface ErrorDeclaration {
+  /** HTTP status code. */
+  readonly status: number;
+  /** metav1.StatusReason. */
+  readonly reason: string;
+  /** What it means and what to do, for docs/errors.md. */
+  readonly meaning: string;
+}
+
+function declare<const T extends Record<string, ErrorDeclaration>>(table: T): T {
+  return table;
+}
+
+export const ERRORS = declare({
+  SP_NOT_AUTHENTICATED: {
+    status: 401,
+    reason: 'Unauthorized',
+    meaning: 'The credential was missing or not accepted. The cause is in the gateway log under the request id.',
+  },
+  SP_CREDENTIAL_EXPIRED: {
+    status: 401,
+    reason: 'Unauthorized',
+    meaning: 'The credential was valid and has expired: sign in again.',
+  },
+  SP_IDENTITY_HEADER: {
+    status: 400,
+    reason: 'BadRequest',
+    meaning:
+      'The request carried an impersonation or front-proxy header (or named one in Connection). It is refused, never stripped.',
+  },
+  SP_BAD_REQUEST: {
+    status: 400,
+    reason: 'BadRequest',
+    meaning: 'The request line, query, headers or body could not be understood unambiguously.',
+  },
+  SP_BODY_TOO_LARGE: {
+    status: 413,
+    reason: 'RequestEntityTooLarge',
+    meaning: 'The body is over the limit (3 MiB, as the API server).',
+  },
+  SP_UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    reason: 'UnsupportedMediaType',
+    meaning: 'The body is in an encoding that could not be read where a rule needs to read it.',
+  },
+  SP_POLICY_DENIED: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning: 'A policy rule denies this, or no rule allows it. The message names policy, rule and the next step.',
+  },
+  SP_NO_POLICY: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning: 'No Enforce policy names this caller. Everyone through the gate needs one.',
+  },
+  SP_BEDROCK: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning: 'Bedrock: no policy can open this (see docs/policies.md).',
+  },
+  SP_APPROVAL_REQUIRED: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning: 'A rule asks for a person’s approval before this exact request may run.',
+  },
+  SP_POLICY_ERROR: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning: 'A rule that could have stopped this request could not be evaluated (error or budget), so it is refused.',
+  },
+  SP_OBJECT_UNREADABLE: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning: 'A rule reads the object of this request, and it could not be known (no dry run possible).',
+  },
+  SP_TOO_MANY_REQUESTS: {
+    status: 429,
+    reason: 'TooManyRequests',
+    meaning:
+      'The caller is over one of its limits (rate, parallel requests, streams, bytes held). Retry-After says when.',
+  },
+  SP_POLICY_NOT_LOADED: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning: 'Policies are not loaded, or the watch on them is stale beyond its limit. Nothing passes meanwhile.',
+  },
+  SP_UPSTREAM_UNREACHABLE: {
+    status: 502,
+    reason: 'InternalError',
+    meaning: 'The API server could not be reached, or answered with something that is not HTTP as expected.',
+  },
+  SP_UPSTREAM_TIMEOUT: {
+    status: 504,
+    reason: 'Timeout',
+    meaning: 'The API server did not answer in time.',
+  },
+  SP_UPGRADE_REFUSED: {
+    status: 400,
+    reason: 'BadRequest',
+    meaning: 'The upgrade is not one that this gateway understands (protocol, sub-protocol or path).',
+  },
+  SP_SHUTTING_DOWN: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning: 'This replica is stopping: try again, another one answers.',
+  },
+  SP_SESSION_REFUSED: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning: 'An agent session could not be made or used: unknown agent, too many sessions, revoked or frozen.',
+  },
+  SP_INTERNAL: {
+    status: 500,
+    reason: 'InternalError',
+    meaning: 'A fault of the gateway. Nothing was forwarded unless the request was already on its way.',
+  },
+});
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error that becomes a `Status` for the client. `message` must hold no secret; `cause` goes to the log only. */
+export class SallyportError extends Error {
+  readonly code: ErrorCode;
+  /** Seconds for the Retry-After header. */
+  readonly retryAfter: number | undefined;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; retryAfter?: number; details?: Record<string, unknown> } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'SallyportError';
+    this.code = code;
+    this.retryAfter = options.retryAfter;
+    this.details = options.details;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+}
+
+/** metav1.Status, as kubectl and client libraries read it. */
+export interface Status {
+  readonly kind: 'Status';
+  readonly apiVersion: 'v1';
+  readonly metadata: Record<string, never>;
+  readonly status: 'Failure';
+  readonly message: string;
+  readonly reason: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly code: number;
+}
+
+/**
+ * The Status of an error: one line (kubectl shows only `message`, for exec only its first line), beginning with
+ * the code and ending with the request id.
+ */
+export function toStatus(error: SallyportError, requestID: string): Status {
+  const declaration = ERRORS[error.code];
+  const line = escapeLine(`${error.code}: ${error.message} (request ${requestID})`);
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: line,
+    reason: declaration.reason,
+    details: {
+      ...(error.retryAfter === undefined ? {} : { retryAfterSeconds: Math.ceil(error.retryAfter) }),
+      causes: [{ reason: error.code, message: line }],
+    },
+    code: declaration.status,
+  };
+}
+
+/**
+ * What an agent or an object's author wrote is hostile to terminals: control characters, bidirectional overrides and
+ * zero-width characters are written as `\u{…}`.
+ */
+export function escapeLine(text: string): string {
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
+}
