@@ -1,0 +1,100 @@
+import type { Http2ServerResponse } from 'node:http2';
+import { SallyportError, toStatus } from '../errors.ts';
+import type { ClientResponse, Exchange } from './exchange.ts';
+
+/** RFC 9110 7.6.1, and what must not pass between two connections. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+]);
+
+/** What the API server says of its own connection with the gateway; the client's is another. */
+const NOT_FOR_CLIENTS = new Set(['alt-svc', 'set-cookie', 'www-authenticate', 'audit-id', 'x-request-id']);
+
+/** Writes the head of a relayed answer: the API server's headers less those of its own hop, and the request id. */
+export function writeHead(
+  exchange: Exchange,
+  response: ClientResponse,
+  status: number,
+  upstream: readonly string[],
+): void {
+  const headers: string[] = [];
+  for (let i = 0; i < upstream.length; i += 2) {
+    const name = upstream[i]!.toLowerCase();
+    if (HOP_BY_HOP.has(name) || NOT_FOR_CLIENTS.has(name)) continue;
+    headers.push(name, upstream[i + 1]!);
+  }
+  headers.push('audit-id', exchange.id, 'x-request-id', exchange.id);
+  for (const warning of exchange.decision?.warnings ?? []) headers.push('warning', warningValue(warning));
+  if (isHttp2(response)) response.writeHead(status, grouped(headers));
+  else response.writeHead(status, headers);
+}
+
+/** Answers with the Status of an error. Does nothing when an answer has begun: the connection is then ended. */
+export function answerError(exchange: Exchange, response: ClientResponse, error: unknown): SallyportError {
+  const known = asSallyportError(error);
+  if (response.headersSent) {
+    response.destroy(known);
+    return known;
+  }
+  const body = Buffer.from(JSON.stringify(toStatus(known, exchange.id)));
+  const headers = statusHeaders(exchange, known, body.length);
+  if (!isHttp2(response) && !exchange.request.complete) {
+    // What is left of the body will not be read: without this the client's next request would be read out of it.
+    headers.push('connection', 'close');
+  }
+  if (isHttp2(response)) response.writeHead(known.status, grouped(headers));
+  else response.writeHead(known.status, headers);
+  if (exchange.request.method === 'HEAD') response.end();
+  else response.end(body);
+  return known;
+}
+
+/** The headers of an error's answer, flat. */
+export function statusHeaders(exchange: Exchange, error: SallyportError, length: number): string[] {
+  const headers = ['content-type', 'application/json', 'content-length', String(length), 'cache-control', 'no-store'];
+  headers.push('audit-id', exchange.id, 'x-request-id', exchange.id, 'x-content-type-options', 'nosniff');
+  if (error.status === 401) headers.push('www-authenticate', 'Bearer realm="sallyport"');
+  if (error.retryAfter !== undefined) headers.push('retry-after', String(Math.ceil(error.retryAfter)));
+  for (const warning of exchange.decision?.warnings ?? []) headers.push('warning', warningValue(warning));
+  return headers;
+}
+
+/** Any fault that nobody foresaw is an SP_INTERNAL whose cause goes to the log only. */
+export function asSallyportError(error: unknown): SallyportError {
+  if (error instanceof SallyportError) return error;
+  return new SallyportError('SP_INTERNAL', 'a fault of the gateway; its log has the cause under this request id', {
+    cause: error,
+  });
+}
+
+/** RFC 9111 5.5 warn-code 299, as kubectl prints it; quoted, ASCII. */
+function warningValue(text: string): string {
+  const ascii = text.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&');
+  return `299 - "${ascii.slice(0, 2_000)}"`;
+}
+
+function isHttp2(response: ClientResponse): response is Http2ServerResponse {
+  return 'createPushResponse' in response;
+}
+
+function grouped(headers: readonly string[]): Record<string, string | string[]> {
+  const result: Record<string, string | string[]> = {};
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const value = headers[i + 1]!;
+    const before = result[name];
+    if (before === undefined) result[name] = value;
+    else if (Array.isArray(before)) before.push(value);
+    else result[name] = [before, value];
+  }
+  return result;
+}

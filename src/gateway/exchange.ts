@@ -1,0 +1,52 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import type { Caller } from '../identity/caller.ts';
+import type { Decision } from '../policy/decision.ts';
+import type { Operation } from '../request/operation.ts';
+import type { UpstreamIdentity } from '../upstream/identity-headers.ts';
+import type { Lease } from './limits.ts';
+
+export type ClientRequest = IncomingMessage | Http2ServerRequest;
+export type ClientResponse = ServerResponse | Http2ServerResponse;
+
+/** One request on its way through the rooms; each room adds what it found out, and later ones only read it. */
+export class Exchange {
+  /** Event id, `Audit-ID` upstream, `X-Request-Id`, the end of every error: one UUID joins them all. */
+  readonly id: string = randomUUID();
+  readonly startedAt: number = performance.now();
+  readonly request: ClientRequest;
+  readonly sourceIP: string;
+  caller: Caller | undefined;
+  operation: Operation | undefined;
+  identity: UpstreamIdentity | undefined;
+  decision: Decision | undefined;
+  lease: Lease | undefined;
+  /** The body, where a decision had to read it; it is then what is forwarded. */
+  body: Buffer | undefined;
+  /** The body's media type as forwarded, where it is not the client's (YAML is forwarded as the JSON it was read as). */
+  bodyType: string | undefined;
+  readonly #left = new AbortController();
+
+  constructor(request: ClientRequest) {
+    this.request = request;
+    this.sourceIP = clientSocket(request)?.remoteAddress ?? '';
+  }
+
+  /** Aborted when the client leaves, its session ends, or the gateway stops. */
+  get signal(): AbortSignal {
+    return this.#left.signal;
+  }
+
+  /** @param reason for the log and, where one can still be told, for the client. */
+  end(reason: Error): void {
+    if (!this.#left.signal.aborted) this.#left.abort(reason);
+  }
+}
+
+/** The TLS connection a request came on; for HTTP/2 the session's. */
+export function clientSocket(request: ClientRequest): TLSSocket | undefined {
+  const { socket } = 'stream' in request && request.stream?.session ? request.stream.session : request;
+  return socket as TLSSocket | undefined;
+}

@@ -1,0 +1,154 @@
+import type { Writable } from 'node:stream';
+import { SallyportError } from '../errors.ts';
+import type { Flow, Forward, Outgoing } from '../upstream/forward.ts';
+import { writeHead } from './answer.ts';
+import type { ClientResponse, Exchange } from './exchange.ts';
+
+/** What happened to an answer, for metrics and the record. */
+export interface Outcome {
+  readonly status: number;
+  readonly bytes: number;
+  /** Milliseconds from the forward to the answer's first byte. */
+  readonly upstreamDuration: number;
+  readonly end: 'Complete' | 'ClientLeft' | 'Ended';
+}
+
+/** Changes an answer as it passes, piece by piece. */
+export interface BodyTransform {
+  /** The headers as the client gets them. */
+  readonly headers: string[];
+  write(chunk: Buffer): Buffer;
+  /** What is still held when the answer ends. @throws SallyportError when what came cannot be passed on. */
+  end(): Buffer;
+}
+
+/** A room that has a say in answers (masking, recording). They are asked in order; none: the bytes pass untouched. */
+export interface ResponseStage {
+  open(exchange: Exchange, status: number, headers: string[]): BodyTransform | undefined;
+}
+
+/**
+ * Forwards, and passes the answer on as the client takes it; nothing is held but what is in flight.
+ * @throws SallyportError when no answer came; once one has begun, a failure cuts the client's connection instead.
+ */
+export function relay(
+  exchange: Exchange,
+  response: ClientResponse,
+  forward: Forward,
+  outgoing: Outgoing,
+  stages: readonly ResponseStage[],
+  stallTimeout: number,
+): Promise<Outcome> {
+  const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+  const sentAt = performance.now();
+  let upstreamDuration = 0;
+  let status = 0;
+  let bytes = 0;
+  let transforms: BodyTransform[] = [];
+  let flow: Flow | undefined;
+  let stall: NodeJS.Timeout | undefined;
+  let done = false;
+
+  const finish = (end: Outcome['end']): void => {
+    if (done) return;
+    done = true;
+    clearTimeout(stall);
+    exchange.signal.removeEventListener('abort', onEnd);
+    resolve({ status, bytes, upstreamDuration, end });
+  };
+  const onDrain = (): void => {
+    clearTimeout(stall);
+    stall = undefined;
+    flow?.resume();
+  };
+  const pass = (chunk: Buffer): void => {
+    if (chunk.length === 0) return;
+    bytes += chunk.length;
+    if ((response as Writable).write(chunk) || stall !== undefined) return;
+    flow?.pause();
+    stall = setTimeout(() => response.destroy(), stallTimeout);
+    response.once('drain', onDrain);
+  };
+  const onEnd = (): void => {
+    call.abort();
+    if (done) return;
+    // A watch ends as the API server ends one, and the client asks anew; any other answer must not look complete.
+    if (exchange.operation?.verb === 'watch' && response.headersSent) response.end();
+    else response.destroy();
+    finish('Ended');
+  };
+
+  const call = forward.send(outgoing, {
+    head: (code, headers, control) => {
+      upstreamDuration = performance.now() - sentAt;
+      status = code;
+      flow = control;
+      if (code === 401) {
+        call.abort();
+        const message = "the API server did not accept the gateway's own credential: tell its operator";
+        return void fail(new SallyportError('SP_UPSTREAM_UNREACHABLE', message, { retryAfter: 5 }));
+      }
+      try {
+        for (const stage of stages) {
+          const transform = stage.open(exchange, code, headers);
+          if (transform === undefined) continue;
+          transforms.push(transform);
+          headers = transform.headers;
+        }
+        writeHead(exchange, response, code, headers);
+        // A watch or a log may have no byte to send for minutes; its client waits for the head.
+        if ('flushHeaders' in response && isOpenEnded(exchange)) response.flushHeaders();
+      } catch (error) {
+        call.abort();
+        fail(error);
+      }
+    },
+    data: (chunk) => {
+      try {
+        for (const transform of transforms) chunk = transform.write(chunk);
+        pass(chunk);
+      } catch (error) {
+        call.abort();
+        fail(error);
+      }
+    },
+    end: () => {
+      try {
+        for (const [index, transform] of transforms.entries()) {
+          let rest = transform.end();
+          for (const later of transforms.slice(index + 1)) rest = later.write(rest);
+          pass(rest);
+        }
+        response.end();
+        finish('Complete');
+      } catch (error) {
+        fail(error);
+      }
+    },
+    fail: (error) => fail(error),
+  });
+
+  function fail(error: unknown): void {
+    if (done) return;
+    done = true;
+    clearTimeout(stall);
+    exchange.signal.removeEventListener('abort', onEnd);
+    transforms = [];
+    if (response.headersSent) response.destroy();
+    reject(error);
+  }
+
+  response.once('close', () => {
+    if (response.writableFinished) return;
+    call.abort();
+    finish('ClientLeft');
+  });
+  exchange.signal.addEventListener('abort', onEnd);
+  if (exchange.signal.aborted) onEnd();
+  return promise;
+}
+
+function isOpenEnded(exchange: Exchange): boolean {
+  const operation = exchange.operation;
+  return operation?.verb === 'watch' || operation?.subresource === 'log' || operation?.subresource === 'proxy';
+}

@@ -1,0 +1,264 @@
+import type { Readable } from 'node:stream';
+import { type Dispatcher, Pool } from 'undici';
+import { SallyportError } from '../errors.ts';
+import { assertIdentity, identityHeaders, type UpstreamIdentity } from './identity-headers.ts';
+
+/** Where the API server is, and the credential of the gateway's own account; re-read by its owner, never cached here. */
+export interface UpstreamConnection {
+  readonly server: URL;
+  /** PEM bundle. */
+  ca(): string | Buffer | undefined;
+  /** `Bearer …`, or undefined with a client certificate. */
+  authorization(): string | undefined;
+  clientCertificate(): { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
+}
+
+export interface ForwardOptions {
+  readonly maxConnections: number;
+  /** Milliseconds for TCP and TLS. */
+  readonly connectTimeout: number;
+  /** Milliseconds from the request's last byte to the answer's first. */
+  readonly requestTimeout: number;
+}
+
+/** One request as it goes upstream. Without an identity it cannot be built. */
+export interface Outgoing {
+  readonly identity: UpstreamIdentity;
+  readonly requestID: string;
+  readonly method: string;
+  /** Canonical path and query. */
+  readonly target: string;
+  /** From the allow-list of src/request/headers.ts only: flat (name, value, …). */
+  readonly headers: readonly string[];
+  readonly body: Buffer | Readable | null;
+}
+
+/** Pauses and ends the answer of the API server. */
+export interface Flow {
+  pause(): void;
+  resume(): void;
+}
+
+/** Takes the answer as it comes. Exactly one of `end` and `fail` is called, last. */
+export interface ResponseSink {
+  /** @param headers flat (name, value, …), as sent. */
+  head(status: number, headers: string[], flow: Flow): void;
+  data(chunk: Buffer): void;
+  end(): void;
+  fail(error: SallyportError): void;
+}
+
+export interface ForwardCall {
+  /** Ends the request upstream; no further call to the sink follows. */
+  abort(): void;
+}
+
+/** Requests under a caller's name. It has no way to send one without. */
+export class Forward {
+  readonly #connection: UpstreamConnection;
+  readonly #options: ForwardOptions;
+  #pool: Pool;
+  #trust: string;
+
+  constructor(connection: UpstreamConnection, options: ForwardOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#trust = this.#fingerprint();
+    this.#pool = this.#open();
+  }
+
+  /** Sends, and feeds the answer to the sink. A request that cannot have been acted on is tried once more. */
+  send(outgoing: Outgoing, sink: ResponseSink): ForwardCall {
+    const headers = this.#headers(outgoing);
+    const attempt = new Attempt(outgoing, sink, () => this.#dispatch(outgoing, headers, attempt));
+    this.#dispatch(outgoing, headers, attempt);
+    return attempt;
+  }
+
+  /**
+   * Sends and holds the whole answer: for what the gateway asks in the caller's name before it decides.
+   * @throws SallyportError SP_UPSTREAM_*, also when the answer is over `limit` bytes.
+   */
+  collect(outgoing: Outgoing, limit: number, signal?: AbortSignal): Promise<{ status: number; body: Buffer }> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      let status = 0;
+      const call = this.send(outgoing, {
+        head: (code) => {
+          status = code;
+        },
+        data: (chunk) => {
+          size += chunk.length;
+          if (size <= limit) return void chunks.push(chunk);
+          call.abort();
+          reject(new SallyportError('SP_UPSTREAM_UNREACHABLE', `the API server's answer is over ${limit} bytes`));
+        },
+        end: () => resolve({ status, body: Buffer.concat(chunks) }),
+        fail: reject,
+      });
+      signal?.addEventListener('abort', () => {
+        call.abort();
+        reject(new SallyportError('SP_BAD_REQUEST', 'the client left'));
+      });
+    });
+  }
+
+  /** The headers of an upgrade, for a connection of its own; identity last and asserted, as for every request. */
+  upgradeHeaders(outgoing: Omit<Outgoing, 'body'>): string[] {
+    return this.#headers(outgoing);
+  }
+
+  get connection(): UpstreamConnection {
+    return this.#connection;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  #headers(outgoing: Omit<Outgoing, 'body'>): string[] {
+    const headers = [...outgoing.headers, 'Audit-ID', outgoing.requestID];
+    const authorization = this.#connection.authorization();
+    if (authorization !== undefined) headers.push('Authorization', authorization);
+    headers.push(...identityHeaders(outgoing.identity));
+    assertIdentity(headers);
+    return headers;
+  }
+
+  #dispatch(outgoing: Outgoing, headers: string[], attempt: Attempt): void {
+    this.#refreshTrust();
+    try {
+      this.#pool.dispatch(
+        {
+          method: outgoing.method as Dispatcher.HttpMethod,
+          path: outgoing.target,
+          headers,
+          body: outgoing.body,
+        },
+        attempt,
+      );
+    } catch (error) {
+      attempt.onResponseError(undefined, error as Error);
+    }
+  }
+
+  #open(): Pool {
+    const certificate = this.#connection.clientCertificate();
+    const ca = this.#connection.ca();
+    return new Pool(this.#connection.server, {
+      connections: this.#options.maxConnections,
+      pipelining: 1,
+      headersTimeout: this.#options.requestTimeout,
+      // A watch may be silent for as long as nothing happens: silence is not a fault.
+      bodyTimeout: 0,
+      keepAliveTimeout: 30_000,
+      maxHeaderSize: 128 * 1024,
+      connect: {
+        timeout: this.#options.connectTimeout,
+        ...(ca === undefined ? {} : { ca }),
+        ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key }),
+      },
+    });
+  }
+
+  /** A rotated CA or client certificate gets a new pool; what is under way on the old one ends in its own time. */
+  #refreshTrust(): void {
+    const trust = this.#fingerprint();
+    if (trust === this.#trust) return;
+    this.#trust = trust;
+    const old = this.#pool;
+    this.#pool = this.#open();
+    old.close().catch(() => {});
+  }
+
+  #fingerprint(): string {
+    const certificate = this.#connection.clientCertificate();
+    return `${this.#connection.ca() ?? ''}\n${certificate?.cert ?? ''}`;
+  }
+}
+
+/** One request's life over up to two tries. */
+class Attempt implements Dispatcher.DispatchHandler, ForwardCall {
+  readonly #outgoing: Outgoing;
+  readonly #sink: ResponseSink;
+  readonly #again: () => void;
+  #controller: Dispatcher.DispatchController | undefined;
+  #started = false;
+  #answered = false;
+  #retried = false;
+  #aborted = false;
+
+  constructor(outgoing: Outgoing, sink: ResponseSink, again: () => void) {
+    this.#outgoing = outgoing;
+    this.#sink = sink;
+    this.#again = again;
+  }
+
+  abort(): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#controller?.abort(new Error('the client left'));
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    this.#started = true;
+    if (this.#aborted) controller.abort(new Error('the client left'));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (this.#aborted || status < 200) return;
+    this.#answered = true;
+    this.#sink.head(status, rawHeaders(controller), controller);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#aborted) this.#sink.data(chunk);
+  }
+
+  onResponseEnd(): void {
+    if (!this.#aborted) this.#sink.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    if (this.#aborted) return;
+    if (!this.#answered && !this.#retried && this.#mayRepeat(error)) {
+      this.#retried = true;
+      this.#started = false;
+      this.#again();
+      return;
+    }
+    this.#aborted = true;
+    this.#sink.fail(translate(error, this.#answered));
+  }
+
+  /**
+   * A kept-alive connection that the API server closes while a request is on its way is no fault of the request.
+   * What reads may be sent again; anything else only if not a byte of it was sent.
+   */
+  #mayRepeat(error: Error): boolean {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (!['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED'].includes(code)) return false;
+    if (this.#outgoing.body !== null && !Buffer.isBuffer(this.#outgoing.body)) return false;
+    return !this.#started || this.#outgoing.method === 'GET' || this.#outgoing.method === 'HEAD';
+  }
+}
+
+function rawHeaders(controller: Dispatcher.DispatchController): string[] {
+  const raw = controller.rawHeaders;
+  if (!Array.isArray(raw)) throw new TypeError('expected a flat list of headers');
+  return raw.map((item) => (typeof item === 'string' ? item : item.toString('latin1')));
+}
+
+function translate(error: Error, answered: boolean): SallyportError {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') {
+    return new SallyportError('SP_UPSTREAM_TIMEOUT', 'the API server did not answer in time: try again', {
+      cause: error,
+      retryAfter: 1,
+    });
+  }
+  const what = answered ? 'the API server broke off its answer' : 'the API server could not be reached';
+  return new SallyportError('SP_UPSTREAM_UNREACHABLE', `${what}: try again`, { cause: error, retryAfter: 1 });
+}
