@@ -7,9 +7,12 @@ export interface Operation {
   readonly apiGroup: string;
   readonly apiVersion: string;
   readonly resource: string;
-  /** '' when none. For `proxy` the rest of the path is in `proxyPath`. */
+  /** '' when none. What follows it in the path is in `proxyPath`. */
   readonly subresource: string;
-  /** '' for cluster-scoped operations and for all namespaces. */
+  /**
+   * '' for cluster-scoped operations and for all namespaces. For the Namespace object itself (`namespaces/shop`) it is
+   * that namespace, as in Kubernetes' own RequestInfo, RBAC and admission.
+   */
   readonly namespace: string;
   /** '' for collections and creates by POST; a `metadata.name` field selector is in `fieldSelectorName`. */
   readonly name: string;
@@ -23,7 +26,18 @@ export interface Operation {
   readonly query: string;
   /** The HTTP method as sent upstream. */
   readonly method: string;
+  /**
+   * The canonical path behind `proxy` ('' or beginning with a slash, a trailing slash kept), or behind another
+   * subresource that takes one (aggregated servers have such). Undefined where nothing can follow.
+   */
   readonly proxyPath: string | undefined;
+  /** Of `pods/proxy`, `services/proxy`, `nodes/proxy`: `name` taken apart. A rule on names must compare this `name`. */
+  readonly proxyTarget?: ProxyTarget;
+  /**
+   * True only where the API server itself takes it for a dry run. Never for connects and `serviceaccounts/token` (they
+   * ignore the parameter and act), and for deletes only after `withDeleteOptions` has seen the body (a body silences
+   * the query).
+   */
   readonly dryRun: boolean;
   /** application/apply-patch+yaml etc. for patches, else undefined. */
   readonly patchType: string | undefined;
@@ -31,6 +45,14 @@ export interface Operation {
   readonly exec: ExecOptions | undefined;
   /** pods/portforward: ports known from the query; stream headers add the rest later. */
   readonly portForward: { readonly ports: readonly number[] } | undefined;
+}
+
+/** `https:web:8443` as the API server takes it apart: scheme and port may be ''. */
+export interface ProxyTarget {
+  readonly scheme: string;
+  readonly name: string;
+  /** A number or a port's name, as given. */
+  readonly port: string;
 }
 
 export interface ExecOptions {
@@ -41,4 +63,18 @@ export interface ExecOptions {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly tty: boolean;
+}
+
+const CONNECTS = new Set([
+  'pods/exec',
+  'pods/attach',
+  'pods/portforward',
+  'pods/proxy',
+  'services/proxy',
+  'nodes/proxy',
+]);
+
+/** Operations that open a way into a Pod, Service or node: judged as subresources, by whatever method they come. */
+export function isConnect(operation: Pick<Operation, 'apiGroup' | 'resource' | 'subresource'>): boolean {
+  return operation.apiGroup === '' && CONNECTS.has(`${operation.resource}/${operation.subresource}`);
 }
