@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import type { Caller } from '../identity/caller.ts';
+import type { UpstreamName } from '../identity/upstream-name.ts';
 import type { Decision } from '../policy/decision.ts';
 import type { Operation } from '../request/operation.ts';
-import type { UpstreamIdentity } from '../upstream/identity-headers.ts';
 import type { Lease } from './limits.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
@@ -20,7 +20,7 @@ export class Exchange {
   readonly sourceIP: string;
   caller: Caller | undefined;
   operation: Operation | undefined;
-  identity: UpstreamIdentity | undefined;
+  identity: UpstreamName | undefined;
   decision: Decision | undefined;
   lease: Lease | undefined;
   /** The body, where a decision had to read it; it is then what is forwarded. */

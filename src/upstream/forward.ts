@@ -1,17 +1,9 @@
 import type { Readable } from 'node:stream';
 import { type Dispatcher, Pool } from 'undici';
 import { SallyportError } from '../errors.ts';
-import { assertIdentity, identityHeaders, type UpstreamIdentity } from './identity-headers.ts';
-
-/** Where the API server is, and the credential of the gateway's own account; re-read by its owner, never cached here. */
-export interface UpstreamConnection {
-  readonly server: URL;
-  /** PEM bundle. */
-  ca(): string | Buffer | undefined;
-  /** `Bearer …`, or undefined with a client certificate. */
-  authorization(): string | undefined;
-  clientCertificate(): { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
-}
+import type { UpstreamName } from '../identity/upstream-name.ts';
+import type { Connection } from '../kubernetes/connection.ts';
+import { assertIdentity, identityHeaders } from './identity-headers.ts';
 
 export interface ForwardOptions {
   readonly maxConnections: number;
@@ -23,7 +15,9 @@ export interface ForwardOptions {
 
 /** One request as it goes upstream. Without an identity it cannot be built. */
 export interface Outgoing {
-  readonly identity: UpstreamIdentity;
+  readonly identity: UpstreamName;
+  /** `sallyport.dev/via`: tells the second leg that this came through the gate. */
+  readonly via: string | undefined;
   readonly requestID: string;
   readonly method: string;
   /** Canonical path and query. */
@@ -55,15 +49,15 @@ export interface ForwardCall {
 
 /** Requests under a caller's name. It has no way to send one without. */
 export class Forward {
-  readonly #connection: UpstreamConnection;
+  readonly #connection: Connection;
   readonly #options: ForwardOptions;
   #pool: Pool;
-  #trust: string;
+  #trust: number;
 
-  constructor(connection: UpstreamConnection, options: ForwardOptions) {
+  constructor(connection: Connection, options: ForwardOptions) {
     this.#connection = connection;
     this.#options = options;
-    this.#trust = this.#fingerprint();
+    this.#trust = this.#connection.trustRevision();
     this.#pool = this.#open();
   }
 
@@ -109,7 +103,7 @@ export class Forward {
     return this.#headers(outgoing);
   }
 
-  get connection(): UpstreamConnection {
+  get connection(): Connection {
     return this.#connection;
   }
 
@@ -121,7 +115,7 @@ export class Forward {
     const headers = [...outgoing.headers, 'Audit-ID', outgoing.requestID];
     const authorization = this.#connection.authorization();
     if (authorization !== undefined) headers.push('Authorization', authorization);
-    headers.push(...identityHeaders(outgoing.identity));
+    headers.push(...identityHeaders(outgoing.identity, outgoing.via));
     assertIdentity(headers);
     return headers;
   }
@@ -144,6 +138,7 @@ export class Forward {
   }
 
   #open(): Pool {
+    const { serverName } = this.#connection;
     const certificate = this.#connection.clientCertificate();
     const ca = this.#connection.ca();
     return new Pool(this.#connection.server, {
@@ -156,6 +151,7 @@ export class Forward {
       maxHeaderSize: 128 * 1024,
       connect: {
         timeout: this.#options.connectTimeout,
+        ...(serverName === undefined ? {} : { servername: serverName }),
         ...(ca === undefined ? {} : { ca }),
         ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key }),
       },
@@ -164,17 +160,12 @@ export class Forward {
 
   /** A rotated CA or client certificate gets a new pool; what is under way on the old one ends in its own time. */
   #refreshTrust(): void {
-    const trust = this.#fingerprint();
+    const trust = this.#connection.trustRevision();
     if (trust === this.#trust) return;
     this.#trust = trust;
     const old = this.#pool;
     this.#pool = this.#open();
     old.close().catch(() => {});
-  }
-
-  #fingerprint(): string {
-    const certificate = this.#connection.clientCertificate();
-    return `${this.#connection.ca() ?? ''}\n${certificate?.cert ?? ''}`;
   }
 }
 

@@ -1,32 +1,30 @@
 import { SallyportError } from '../errors.ts';
+import { EXTRA_VIA, UPSTREAM_PREFIX, type UpstreamName } from '../identity/upstream-name.ts';
 
-/** Who a request runs as at the API server: every name carries the reserved prefix. */
-export interface UpstreamIdentity {
-  readonly username: string;
-  readonly uid: string;
-  readonly groups: readonly string[];
-  /** Keys lower-case, as the API server stores them. */
-  readonly extra: ReadonlyMap<string, readonly string[]>;
-}
+/** What Go's header reader leaves as it is: nothing to trim, nothing that is not printable ASCII. */
+const UNTOUCHED = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
 
-/** The prefix that only this gate can assert; RBAC for agents hangs on it, and `system:` cannot be reached. */
-export const RESERVED_PREFIX = 'sallyport:';
-
-const HEADER_VALUE = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
+/** Built once for a caller and minute, not for a request. */
+const blocks = new WeakMap<UpstreamName, { readonly via: string | undefined; readonly block: readonly string[] }>();
 
 /**
- * The impersonation headers of an identity, flat (name, value, …): one line for each group, since a joined line is one
+ * The impersonation headers of a name, flat (name, value, …): one line for each group, since a joined line is one
  * group with a comma in it.
- * @throws SallyportError SP_INTERNAL when a name could be read by the API server as another one.
+ * @param via the value of `sallyport.dev/via`
+ * @throws SallyportError SP_INTERNAL when an extra key could not be sent as it is.
  */
-export function identityHeaders(identity: UpstreamIdentity): string[] {
-  const block = ['Impersonate-User', identity.username];
-  if (identity.uid !== '') block.push('Impersonate-Uid', identity.uid);
-  for (const group of identity.groups) block.push('Impersonate-Group', group);
-  for (const [key, values] of identity.extra) {
-    const name = `Impersonate-Extra-${encodeExtraKey(key)}`;
-    for (const value of values) block.push(name, value);
+export function identityHeaders(name: UpstreamName, via: string | undefined): readonly string[] {
+  const known = blocks.get(name);
+  if (known !== undefined && known.via === via) return known.block;
+  const block = ['Impersonate-User', name.username];
+  if (name.uid !== '') block.push('Impersonate-Uid', name.uid);
+  for (const group of name.groups) block.push('Impersonate-Group', group);
+  const extra = via === undefined ? name.extra : { ...name.extra, [EXTRA_VIA]: [via] };
+  for (const [key, values] of Object.entries(extra)) {
+    const header = `Impersonate-Extra-${encodeExtraKey(key)}`;
+    for (const value of values) block.push(header, value);
   }
+  blocks.set(name, { via, block });
   return block;
 }
 
@@ -44,9 +42,9 @@ export function assertIdentity(headers: readonly string[]): void {
     if (name === 'authorization') authorizations += 1;
     else if (name.startsWith('x-remote')) fail('a front-proxy header');
     if (!name.startsWith('impersonate')) continue;
-    if (!HEADER_VALUE.test(value)) fail('an identity header that Go would read otherwise');
+    if (!UNTOUCHED.test(value)) fail('an identity header that Go would read otherwise');
     if (name === 'impersonate-user') users += 1;
-    if ((name === 'impersonate-user' || name === 'impersonate-group') && !value.startsWith(RESERVED_PREFIX)) {
+    if ((name === 'impersonate-user' || name === 'impersonate-group') && !value.startsWith(UPSTREAM_PREFIX)) {
       fail('a name outside the reserved prefix');
     }
   }

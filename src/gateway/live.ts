@@ -1,0 +1,56 @@
+import { SallyportError } from '../errors.ts';
+import type { Exchange } from './exchange.ts';
+
+/** setTimeout's own longest delay. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** Everything under way, so that a revoked session, an expired token or a stopping gateway ends it. */
+export class LiveExchanges {
+  readonly #exchanges = new Map<Exchange, NodeJS.Timeout | undefined>();
+  readonly #bySession = new Map<string, Set<Exchange>>();
+
+  /** From here on the exchange ends when its caller's credential does. */
+  add(exchange: Exchange): void {
+    this.#exchanges.set(exchange, undefined);
+    const session = exchange.caller!.session;
+    if (session === undefined) return;
+    let members = this.#bySession.get(session);
+    if (members === undefined) this.#bySession.set(session, (members = new Set()));
+    members.add(exchange);
+  }
+
+  /** A timer for each small GET would cost more than the GET: only what stays open gets one. */
+  watchExpiry(exchange: Exchange): void {
+    const left = exchange.caller!.expiresAt - Date.now();
+    if (left > LONGEST_TIMER || !this.#exchanges.has(exchange)) return;
+    const timer = setTimeout(() => {
+      exchange.end(new SallyportError('SP_CREDENTIAL_EXPIRED', 'the credential has expired: sign in again'));
+    }, left);
+    this.#exchanges.set(exchange, timer.unref());
+  }
+
+  remove(exchange: Exchange): void {
+    clearTimeout(this.#exchanges.get(exchange));
+    if (!this.#exchanges.delete(exchange)) return;
+    const session = exchange.caller?.session;
+    if (session === undefined) return;
+    const members = this.#bySession.get(session);
+    members?.delete(exchange);
+    if (members?.size === 0) this.#bySession.delete(session);
+  }
+
+  /** Ends all that a session has under way. */
+  endSession(session: string, reason: string): void {
+    for (const exchange of [...(this.#bySession.get(session) ?? [])]) {
+      exchange.end(new SallyportError('SP_SESSION_REFUSED', `the agent session ${session} has ended: ${reason}`));
+    }
+  }
+
+  endAll(reason: string): void {
+    for (const exchange of [...this.#exchanges.keys()]) exchange.end(new SallyportError('SP_SHUTTING_DOWN', reason));
+  }
+
+  get size(): number {
+    return this.#exchanges.size;
+  }
+}

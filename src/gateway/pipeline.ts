@@ -1,0 +1,154 @@
+import type { Http2ServerRequest } from 'node:http2';
+import { SallyportError } from '../errors.ts';
+import type { Caller } from '../identity/caller.ts';
+import type { UpstreamName } from '../identity/upstream-name.ts';
+import { forwardableHeaders, identityHeader } from '../request/headers.ts';
+import { parseRequest } from '../request/request.ts';
+import type { Forward, Outgoing } from '../upstream/forward.ts';
+import { answerError, asSallyportError } from './answer.ts';
+import type { Endpoints } from './endpoints.ts';
+import type { ClientRequest, ClientResponse } from './exchange.ts';
+import { Exchange } from './exchange.ts';
+import type { Judge } from './judge.ts';
+import type { CallerLimits } from './limits.ts';
+import type { LiveExchanges } from './live.ts';
+import type { Observer } from './observer.ts';
+import { type Outcome, type ResponseStage, relay } from './relay.ts';
+
+/** The rooms a request walks through. Each is built when the process starts; none is looked up on the way. */
+export interface Rooms {
+  authenticate(exchange: Exchange): Promise<Caller>;
+  identityOf(caller: Caller): UpstreamName;
+  readonly judge: Judge;
+  readonly approver: Approver;
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly stages: readonly ResponseStage[];
+  readonly limits: CallerLimits;
+  readonly live: LiveExchanges;
+  readonly endpoints: Endpoints;
+  readonly observer: Observer;
+  /** Milliseconds. */
+  readonly stallTimeout: number;
+}
+
+/** Holds a request that needs a person's word. */
+export interface Approver {
+  /**
+   * Resolves when the exact request of this exchange is approved, and its use taken.
+   * @throws SallyportError SP_APPROVAL_REQUIRED and its kin
+   */
+  hold(exchange: Exchange): Promise<void>;
+}
+
+/** Keeps what a caller did. */
+export interface Recorder {
+  /** Opens the event, before the forward. @throws SallyportError where the record is demanded and cannot be kept. */
+  open(exchange: Exchange): Promise<RecordedEvent>;
+}
+
+export interface RecordedEvent {
+  close(outcome: Outcome | SallyportError): void;
+}
+
+/** Walks one request through the rooms, in the order of its life. */
+export class Pipeline {
+  readonly #rooms: Rooms;
+
+  constructor(rooms: Rooms) {
+    this.#rooms = rooms;
+  }
+
+  async handle(request: ClientRequest, response: ClientResponse): Promise<void> {
+    const exchange = new Exchange(request);
+    const { observer, live } = this.#rooms;
+    observer.began(exchange);
+    try {
+      const outcome = await this.#walk(exchange, response);
+      if (outcome !== undefined) observer.ended(exchange, outcome);
+    } catch (error) {
+      if (!response.writable) observer.ended(exchange, asSallyportError(error));
+      else observer.ended(exchange, answerError(exchange, response, error));
+    } finally {
+      live.remove(exchange);
+      exchange.lease?.release();
+    }
+  }
+
+  async #walk(exchange: Exchange, response: ClientResponse): Promise<Outcome | undefined> {
+    const rooms = this.#rooms;
+    if (rooms.endpoints.open(exchange)) return rooms.endpoints.answer(exchange, response);
+    await this.identify(exchange);
+    if (rooms.endpoints.owns(exchange)) return rooms.endpoints.answer(exchange, response);
+    this.describe(exchange);
+    await this.decide(exchange);
+    const event = await rooms.recorder.open(exchange);
+    try {
+      const outgoing = this.#outgoing(exchange);
+      const outcome = await relay(exchange, response, rooms.forward, outgoing, rooms.stages, rooms.stallTimeout);
+      event.close(outcome);
+      return outcome;
+    } catch (error) {
+      event.close(asSallyportError(error));
+      throw error;
+    }
+  }
+
+  /** Who calls; what may not even be asked is refused first. */
+  async identify(exchange: Exchange): Promise<void> {
+    const rooms = this.#rooms;
+    const { request } = exchange;
+    const offending = identityHeader(request.rawHeaders);
+    if (offending !== undefined) {
+      const message = `the header ${offending} names an identity; only the gateway does that. Remove it (kubectl: --as, --as-group)`;
+      throw new SallyportError('SP_IDENTITY_HEADER', message);
+    }
+    const caller = await rooms.authenticate(exchange);
+    exchange.caller = caller;
+    exchange.lease = rooms.limits.admit(caller);
+    exchange.identity = rooms.identityOf(caller);
+    rooms.live.add(exchange);
+  }
+
+  /** What is asked, from the one canonical path. */
+  describe(exchange: Exchange): void {
+    const { request } = exchange;
+    const contentType = request.headers['content-type'];
+    exchange.operation = parseRequest(request.method!, requestTarget(request), { contentType });
+  }
+
+  /** Allow passes; RequireApproval holds until a person said yes; anything else throws. */
+  async decide(exchange: Exchange): Promise<void> {
+    const decision = await this.#rooms.judge.decide(exchange);
+    exchange.decision = decision;
+    if (decision.action === 'Allow') return;
+    if (decision.action === 'RequireApproval') return this.#rooms.approver.hold(exchange);
+    throw new SallyportError(decision.code ?? 'SP_POLICY_DENIED', decision.reason);
+  }
+
+  #outgoing(exchange: Exchange): Outgoing {
+    const { request, operation, body, bodyType } = exchange;
+    const headers = forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType });
+    return {
+      identity: exchange.identity!,
+      requestID: exchange.id,
+      method: operation!.method,
+      target: operation!.query === '' ? operation!.path : `${operation!.path}?${operation!.query}`,
+      headers,
+      body: body ?? (hasBody(request) ? request : null),
+    };
+  }
+}
+
+/** The target as the client wrote it: nothing may have been repaired before the grammar saw it. */
+export function requestTarget(request: ClientRequest): string {
+  return request.url ?? '';
+}
+
+/** RFC 9112 6: a body is announced; RFC 9113 8.1: a stream that did not end with its headers. */
+function hasBody(request: ClientRequest): boolean {
+  if ('stream' in request && request.httpVersionMajor === 2)
+    return !(request as Http2ServerRequest).stream.endAfterHeaders;
+  const { headers } = request;
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
