@@ -26,6 +26,12 @@ export const ERRORS = declare({
     reason: 'Unauthorized',
     meaning: 'The credential was valid and has expired: sign in again.',
   },
+  SP_IDENTITY_UNAVAILABLE: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning:
+      'Who calls could not be established, because the issuer of the credential or the API server does not answer. Nothing is forwarded; try again.',
+  },
   SP_IDENTITY_HEADER: {
     status: 400,
     reason: 'BadRequest',
@@ -112,6 +118,11 @@ export const ERRORS = declare({
     status: 403,
     reason: 'Forbidden',
     meaning: 'An agent session could not be made or used: unknown agent, too many sessions, revoked or frozen.',
+  },
+  SP_SESSIONS_NOT_LOADED: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning: 'Agent sessions and freezes are not loaded, or the watch on them is stale. Nothing passes meanwhile.',
   },
   SP_INTERNAL: {
     status: 500,
