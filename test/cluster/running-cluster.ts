@@ -1,19 +1,15 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AdminClient, type Answer, readKeyPair } from './admin-client.ts';
 import { CertificateAuthority, type CertificateSubject, type KeyPair } from './certificates.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { type CommandResult, runCommand } from './command.ts';
 import { type KubeconfigContent, writeKubeconfig } from './kubeconfig.ts';
+import { containerdSocket, importImage } from './node-images.ts';
+import { type ImageOptions, writeImage } from './oci-image.ts';
 import type { Program } from './recipes.ts';
-
-export interface CommandResult {
-  /** The exit code; 128 + signal number when a signal (such as the time-out's) ended it. */
-  code: number;
-  stdout: string;
-  stderr: string;
-}
 
 export interface KubectlOptions {
   /** Path; the admin's when left out. */
@@ -55,8 +51,8 @@ export class Cluster {
   readonly serviceAccountIssuer: string;
   /** The one audience that the API server itself accepts. */
   readonly apiAudience = 'https://kubernetes.default.svc';
-  /** Whether pods run. */
-  readonly hasNode: boolean;
+  /** Set when pods run: where they reach a program on this machine, and where it reaches them. */
+  readonly node: { hostAddress: string; nodeAddress: string; podCIDR: string; serviceCIDR: string } | undefined;
   readonly binaries: Partial<Record<Program, string>>;
   readonly #pki: string;
   readonly #stop: () => Promise<void>;
@@ -69,7 +65,7 @@ export class Cluster {
     this.url = state.url;
     this.serviceAccountIssuer = state.url;
     this.directory = state.directory;
-    this.hasNode = state.node !== undefined;
+    this.node = state.node?.network;
     this.binaries = state.programs;
     this.#pki = join(state.directory, 'pki');
     this.caFile = join(this.#pki, 'ca.crt');
@@ -136,6 +132,15 @@ export class Cluster {
     if (result.code !== 0) throw new Error(`kubectl apply: ${result.stderr}`);
   }
 
+  /** Makes an image from a folder of files and puts it on the node (`imagePullPolicy: IfNotPresent` or `Never`). */
+  async loadImage(options: ImageOptions): Promise<void> {
+    if (this.node === undefined) throw new Error('this cluster has no node to put an image on');
+    const archive = join(this.directory, `image-${randomBytes(6).toString('hex')}.tar`);
+    await writeImage(archive, options);
+    await importImage(containerdSocket(this.directory), archive);
+    await rm(archive);
+  }
+
   /** Writes a kubeconfig for a user of the cluster into its folder; gives the path. */
   async kubeconfig(content: Omit<KubeconfigContent, 'url' | 'caPem'>): Promise<string> {
     const path = join(this.directory, `${randomBytes(6).toString('hex')}.kubeconfig`);
@@ -159,34 +164,4 @@ export class Cluster {
     this.#admin = undefined;
     await this.#stop();
   }
-}
-
-/** Runs a program without a shell; stdin is closed after `input`. */
-export async function runCommand(
-  program: string,
-  args: string[],
-  options: { env?: NodeJS.ProcessEnv; input?: string | undefined; timeout: number },
-): Promise<CommandResult> {
-  return await new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      env: options.env ?? process.env,
-      timeout: options.timeout,
-      killSignal: 'SIGKILL',
-    });
-    const out: Buffer[] = [];
-    const err: Buffer[] = [];
-    child.stdout.on('data', (part: Buffer) => out.push(part));
-    child.stderr.on('data', (part: Buffer) => err.push(part));
-    child.on('error', reject);
-    child.on('close', (code, signal) =>
-      resolve({
-        code: code ?? (signal === 'SIGKILL' ? 137 : 128),
-        stdout: Buffer.concat(out).toString('utf8'),
-        stderr: Buffer.concat(err).toString('utf8'),
-      }),
-    );
-    // A program that does not read its input closes the pipe early; its exit code tells the rest.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(options.input ?? '');
-  });
 }
