@@ -51,7 +51,7 @@ export function parseRequest(method: string, rawTarget: string, headers: Request
 }
 
 function nonResource(method: string, target: Target): Operation {
-  for (const segment of target.segments) checkName(segment);
+  if (target.odd) for (const segment of target.segments) checkName(segment);
   return {
     verb: method.toLowerCase(),
     isResource: false,
@@ -63,7 +63,7 @@ function nonResource(method: string, target: Target): Operation {
     name: '',
     fieldSelectorName: undefined,
     isCollection: false,
-    path: `/${target.written.join('/')}`,
+    path: target.path,
     query: Query.parse(target.rawQuery).canonical,
     method,
     proxyPath: undefined,
@@ -109,17 +109,17 @@ function resource(
 
   const isProxy = subresource === 'proxy';
   const hasRest = count > at + 3;
-  const checked = Math.min(count, at + 3);
-  for (let i = 0; i < checked; i++) checkName(segments[i]!);
-  let path: string;
+  if (target.odd) {
+    const checked = Math.min(count, at + 3);
+    for (let i = 0; i < checked; i++) checkName(segments[i]!);
+  }
+  let path = target.path;
   let proxyPath: string | undefined;
   if (isProxy || hasRest) {
-    const tail = written.slice(at + 3).join('/');
     // `…/proxy` and `…/proxy/` differ for the program behind; elsewhere a trailing slash means nothing.
-    proxyPath = written.length > at + 3 ? `/${tail}` : '';
-    path = `/${written.join('/')}`;
-  } else {
-    path = `/${(written.length > count ? written.slice(0, count) : written).join('/')}`;
+    proxyPath = written.length > at + 3 ? `/${written.slice(at + 3).join('/')}` : '';
+  } else if (written.length > count) {
+    path = path.slice(0, -1);
   }
 
   const query = Query.parse(target.rawQuery, isProxy);
@@ -135,8 +135,7 @@ function resource(
     fieldSelectorName = name;
   }
 
-  const kind = { apiGroup, resource: resourceName, subresource };
-  const connect = isConnect(kind);
+  const connect = subresource !== '' && isConnect({ apiGroup, resource: resourceName, subresource });
   let exec: ExecOptions | undefined;
   let portForward: { ports: number[] } | undefined;
   let proxyTarget: ProxyTarget | undefined;
@@ -154,6 +153,7 @@ function resource(
     }
   }
 
+  const isToken = apiGroup === '' && resourceName === 'serviceaccounts' && subresource === 'token';
   const patchType = verb === 'patch' && !connect ? patchTypeOf(headers.contentType) : undefined;
   return {
     verb,
@@ -171,7 +171,7 @@ function resource(
     method,
     proxyPath,
     ...(proxyTarget === undefined ? undefined : { proxyTarget }),
-    dryRun: !connect && dryRunOf(verb, kind, query),
+    dryRun: !connect && method !== 'GET' && method !== 'HEAD' && dryRunOf(method, query, isToken),
     patchType,
     exec,
     portForward,
@@ -187,18 +187,12 @@ function checkName(segment: string): void {
  * `dryRun` of a write. A value but `All` is refused by the API server's validation; here before it, since another
  * server might take it for none. Whether a delete is a dry run is not the query's to say alone: see `withDeleteOptions`.
  */
-function dryRunOf(
-  verb: string,
-  kind: { apiGroup: string; resource: string; subresource: string },
-  query: Query,
-): boolean {
-  if (verb === 'get' || verb === 'list' || verb === 'watch') return false;
-  const values = query.getAll('dryRun');
-  if (values.length === 0) return false;
-  for (const value of values) if (value !== 'All') throw refuse('dryRun must be "All"');
-  if (verb === 'delete' || verb === 'deletecollection') return false;
+function dryRunOf(method: string, query: Query, isToken: boolean): boolean {
+  const value = query.get('dryRun');
+  if (value === undefined) return false;
+  for (const each of query.getAll('dryRun')) if (each !== 'All') throw refuse('dryRun must be "All"');
   // TokenRequest ignores dryRun and issues a real token.
-  return !(kind.apiGroup === '' && kind.resource === 'serviceaccounts' && kind.subresource === 'token');
+  return method !== 'DELETE' && !isToken;
 }
 
 function execOptions(query: Query, hasCommand: boolean): ExecOptions {

@@ -12,6 +12,10 @@ export interface Target {
   readonly segments: string[];
   /** The same segments as they are written in the canonical path. */
   readonly written: string[];
+  /** The path as it is written canonically, a trailing slash kept. */
+  readonly path: string;
+  /** Whether any segment held an escape or a `;`: false spares every later look at single characters. */
+  readonly odd: boolean;
   /** What follows the first `?`, still raw; '' when there is none. */
   readonly rawQuery: string;
 }
@@ -61,7 +65,8 @@ export function parseTarget(raw: string): Target {
     }
   }
   if (end > MAX_PATH_LENGTH) throw refuse(`the path is longer than ${MAX_PATH_LENGTH} bytes`);
-  const written = raw.slice(1, end).split('/');
+  let path = end === length ? raw : raw.slice(0, end);
+  const written = path.slice(1).split('/');
   let segments = written;
   if (odd) {
     segments = new Array<string>(written.length);
@@ -75,9 +80,10 @@ export function parseTarget(raw: string): Target {
         segments[i] = segment;
       }
     }
+    path = `/${written.join('/')}`;
   }
   for (const segment of segments) checkDots(segment);
-  return { segments, written, rawQuery: end < length ? raw.slice(end + 1) : '' };
+  return { segments, written, path, odd, rawQuery: end < length ? raw.slice(end + 1) : '' };
 }
 
 function decodeSegment(segment: string): string {
