@@ -171,13 +171,12 @@ async function addLinks(pid: number): Promise<NodeNetwork> {
   throw new Error(`there are ${MAX_NODES} nodes on this machine already (ip link show type veth)`);
 }
 
-/** A folder in every hierarchy (cgroup v1), or in the one there is (v2), for all pods of this node. */
+/** A folder for all pods of this node in every hierarchy: one per controller in cgroup v1, one in v2. */
 async function makeCgroups(root: string): Promise<string[]> {
   const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n').map((line) => line.split(' '));
   const second = mounts.find(([, path, type]) => type === 'cgroup2' && path === '/sys/fs/cgroup');
-  const hierarchies = second
-    ? ['/sys/fs/cgroup']
-    : mounts.filter(([, , type]) => type === 'cgroup').map(([, path]) => path ?? '');
+  // On a hybrid machine runc puts processes into the v2 hierarchy as well, so it counts too.
+  const hierarchies = mounts.filter(([, , type]) => type?.startsWith('cgroup')).map(([, path]) => path ?? '');
   const made: string[] = [];
   for (const hierarchy of hierarchies) {
     const path = join(hierarchy, root);
