@@ -1,0 +1,168 @@
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { resourceLabel } from './resource-label.ts';
+import { Counter, Gauge, Histogram } from './series.ts';
+
+/** How a request was decided, for metrics; Refused: it never came to a decision. */
+export type DecisionLabel = 'Allow' | 'RequireApproval' | 'Deny' | 'Free' | 'Refused';
+export type AuthenticationMethod = 'OIDC' | 'TokenReview' | 'ClientCertificate' | 'AgentSession' | 'None';
+export type AuthenticationResult = 'accepted' | 'expired' | 'rejected' | 'unavailable';
+export type StreamKind = 'exec' | 'attach' | 'portforward' | 'proxy' | 'watch' | 'log';
+
+/** What is measured of one request when it has ended. Times in seconds; undefined where it did not get that far. */
+export interface MeasuredRequest {
+  /** Kubernetes verb; '' where the request could not be described. */
+  readonly verb: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly decision: DecisionLabel;
+  /** HTTP status that the client saw. */
+  readonly status: number;
+  /** Long-lived (watch, followed log, upgrade): its length says nothing of speed and stays out of the histograms. */
+  readonly longLived: boolean;
+  readonly total: number;
+  readonly decisionTime: number | undefined;
+  readonly upstreamTime: number | undefined;
+}
+
+const VERBS = new Set('get list watch create update patch delete deletecollection head post put options'.split(' '));
+const CODES = new Map(
+  [
+    101, 200, 201, 202, 204, 206, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 415, 422,
+    429,
+  ]
+    .concat([431, 500, 501, 502, 503, 504])
+    .map((code) => [code, String(code)]),
+);
+const TIMES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const DECISION_TIMES = [0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
+
+/** Every metric of the process, defined once; docs/metrics.md lists them. Labels take bounded sets of values only. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly requests = this.#counter('requests_total', 'Requests that ended.', 'verb', 'resource', 'decision', 'code');
+  readonly requestDuration = this.#histogram(
+    'request_duration_seconds',
+    'From the first byte of a request to the last of its answer; long-lived ones left out.',
+    TIMES,
+    'verb',
+  );
+  readonly decisionDuration = this.#histogram(
+    'decision_duration_seconds',
+    'Deciding on a request, without waiting for people.',
+    DECISION_TIMES,
+  );
+  readonly upstreamDuration = this.#histogram(
+    'upstream_duration_seconds',
+    'From the forward to the first byte of the API server’s answer.',
+    TIMES,
+    'verb',
+  );
+  readonly inFlight = this.#gauge('requests_in_flight', 'Requests under way, streams among them.');
+  readonly errors = this.#counter(
+    'errors_total',
+    'Errors answered by the gateway itself, by their code (docs/errors.md).',
+    'code',
+  );
+  readonly streams = this.#gauge('streams', 'Long-lived streams that are open.', 'kind');
+  readonly streamsOpened = this.#counter('streams_opened_total', 'Long-lived streams that were opened.', 'kind');
+  readonly streamBytes = this.#counter('stream_bytes_total', 'Bytes passed in streams.', 'kind', 'direction');
+  readonly authentications = this.#counter('authentications_total', 'Credentials looked at.', 'method', 'result');
+  readonly tokenCache = this.#counter('token_cache_total', 'Look-ups of verified credentials.', 'method', 'result');
+  readonly policies = this.#gauge('policies', 'Policies in force.', 'enforcement');
+  readonly policyCompileErrors = this.#gauge(
+    'policy_compile_errors',
+    'Rules that do not compile; they refuse what they could have stopped.',
+  );
+  readonly policyLoads = this.#counter('policy_loads_total', 'Times the set of policies in force was replaced.');
+  readonly policyEvaluationErrors = this.#counter(
+    'policy_evaluation_errors_total',
+    'Expressions that had no answer.',
+    'action',
+    'kind',
+  );
+  readonly auditByDefault = this.#gauge(
+    'default_enforcement_audit',
+    '1 while the configuration lets everything pass that bedrock does not stop (defaultEnforcement: Audit).',
+  );
+  readonly watchAge = this.#gauge(
+    'watch_age_seconds',
+    'Time since what a watch holds was last proved fresh.',
+    'informer',
+  );
+  readonly watchSynced = this.#gauge('watch_synced', '1 once a whole list was taken in.', 'informer');
+  readonly watchObjects = this.#gauge('watch_objects', 'Objects held.', 'informer');
+  readonly watchFailures = this.#counter(
+    'watch_failures_total',
+    'Lists and watches that failed and were begun anew.',
+    'informer',
+  );
+  readonly ownRequests = this.#counter(
+    'own_requests_total',
+    'Requests to the API server in the gateway’s own name.',
+    'verb',
+    'resource',
+    'code',
+  );
+  readonly limitsHit = this.#counter('limits_hit_total', 'Requests refused by a limit of their caller.', 'limit');
+  readonly logLinesDropped = this.#counter('log_lines_dropped_total', 'Log lines dropped because nobody read the log.');
+  readonly buildInfo = this.#gauge('build_info', 'Always 1; version of the gateway and of Node.js.', 'version', 'node');
+  #flying = 0;
+  readonly #beforeScrape: (() => void)[] = [];
+
+  constructor(version: string) {
+    this.buildInfo.set(1, version, process.version);
+    this.auditByDefault.set(0);
+    this.inFlight.set(0);
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  requestBegan(): void {
+    this.#flying += 1;
+  }
+
+  /** Once for each `requestBegan`. */
+  requestEnded(request: MeasuredRequest): void {
+    this.#flying -= 1;
+    const verb = VERBS.has(request.verb) ? request.verb : 'other';
+    const resource = resourceLabel(request.resource, request.subresource);
+    this.requests.inc4(verb, resource, request.decision, CODES.get(request.status) ?? 'other');
+    if (request.decisionTime !== undefined) this.decisionDuration.observe(request.decisionTime);
+    if (request.upstreamTime !== undefined) this.upstreamDuration.observe(request.upstreamTime, verb);
+    if (!request.longLived) this.requestDuration.observe(request.total, verb);
+  }
+
+  /** @returns to be called once when the stream has ended. */
+  streamOpened(kind: StreamKind): () => void {
+    this.streamsOpened.inc(kind);
+    this.streams.add(1, kind);
+    let open = true;
+    return () => {
+      if (open) this.streams.add(-1, kind);
+      open = false;
+    };
+  }
+
+  /** Sets gauges that are only worked out when someone looks. */
+  beforeScrape(set: () => void): void {
+    this.#beforeScrape.push(set);
+  }
+
+  /** The text exposition format, version 0.0.4. */
+  async text(): Promise<string> {
+    this.inFlight.set(this.#flying);
+    for (const set of this.#beforeScrape) set();
+    return await this.registry.metrics();
+  }
+
+  #counter(name: string, help: string, ...labels: string[]): Counter {
+    return new Counter(this.registry, `sallyport_${name}`, help, labels);
+  }
+
+  #gauge(name: string, help: string, ...labels: string[]): Gauge {
+    return new Gauge(this.registry, `sallyport_${name}`, help, labels);
+  }
+
+  #histogram(name: string, help: string, bounds: readonly number[], ...labels: string[]): Histogram {
+    return new Histogram(this.registry, `sallyport_${name}`, help, labels, bounds);
+  }
+}

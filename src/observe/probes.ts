@@ -1,0 +1,134 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Metrics } from './metrics.ts';
+
+/** @returns true, or one line saying why not. Synchronous: a check that could hang would hang the probe. */
+export type Check = () => true | string;
+
+/** Named conditions that must all hold. */
+export class Checks {
+  readonly #checks = new Map<string, Check>();
+
+  /** @returns takes it away again. */
+  register(name: string, check: Check): () => void {
+    if (this.#checks.has(name)) throw new Error(`a check named ${name} is registered already`);
+    this.#checks.set(name, check);
+    return () => {
+      if (this.#checks.get(name) === check) this.#checks.delete(name);
+    };
+  }
+
+  /** What does not hold now, and why; empty when all is well. A check that throws does not hold. */
+  failing(): Map<string, string> {
+    const failing = new Map<string, string>();
+    for (const [name, check] of this.#checks) {
+      const result = run(check);
+      if (result !== true) failing.set(name, result);
+    }
+    return failing;
+  }
+
+  get names(): string[] {
+    return [...this.#checks.keys()];
+  }
+}
+
+function run(check: Check): true | string {
+  try {
+    return check();
+  } catch {
+    return 'the check failed';
+  }
+}
+
+export interface Probes {
+  /** Takes requests; nothing that fails here is mended by a restart, so little belongs in it. */
+  readonly liveness: Checks;
+  /** Should be sent requests. */
+  readonly readiness: Checks;
+  readonly metrics: Metrics;
+}
+
+/**
+ * The server of `/livez`, `/readyz` and `/metrics`, for a port of its own: plain HTTP, no secrets, everything bounded.
+ * The caller listens on it and closes it.
+ */
+export function probeServer(probes: Probes): Server {
+  const scrape = shared(() => probes.metrics.text());
+  const server = createServer(
+    {
+      maxHeaderSize: 8_192,
+      headersTimeout: 5_000,
+      requestTimeout: 5_000,
+      keepAliveTimeout: 15_000,
+      connectionsCheckingInterval: 2_000,
+    },
+    (request, response) => {
+      answer(probes, scrape, request, response).catch(() => response.destroy());
+    },
+  );
+  server.maxConnections = 128;
+  server.maxRequestsPerSocket = 1_000;
+  server.timeout = 30_000;
+  server.on('upgrade', (_request, socket) => socket.destroy());
+  server.on('connect', (_request, socket) => socket.destroy());
+  return server;
+}
+
+async function answer(
+  probes: Probes,
+  scrape: () => Promise<string>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const [path, query = ''] = (request.url ?? '').split('?', 2) as [string, string?];
+  if (hasBody(request)) response.setHeader('connection', 'close');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'only GET\n');
+  const verbose = new URLSearchParams(query).has('verbose');
+  if (path === '/livez' || path === '/healthz') return report(response, probes.liveness, verbose);
+  if (path === '/readyz') return report(response, probes.readiness, verbose);
+  if (path === '/metrics') {
+    response.setHeader('content-type', probes.metrics.registry.contentType);
+    return send(response, 200, await scrape());
+  }
+  send(response, 404, 'not here: /livez, /readyz, /metrics\n');
+}
+
+/** As the API server's own probes: `[+]name ok`, `[-]name failed: why`. Reasons are told without `?verbose` too. */
+function report(response: ServerResponse, checks: Checks, verbose: boolean): void {
+  const failing = checks.failing();
+  if (failing.size === 0 && !verbose) {
+    send(response, 200, 'ok\n');
+    return;
+  }
+  const names = verbose ? checks.names : [...failing.keys()];
+  const lines = names.map((name) => {
+    const why = failing.get(name);
+    return why === undefined ? `[+]${name} ok` : `[-]${name} failed: ${why}`;
+  });
+  lines.push(failing.size === 0 ? 'check passed' : 'check failed');
+  send(response, failing.size === 0 ? 200 : 503, `${lines.join('\n')}\n`);
+}
+
+function send(response: ServerResponse, status: number, body: string): void {
+  response.statusCode = status;
+  if (!response.hasHeader('content-type')) response.setHeader('content-type', 'text/plain; charset=utf-8');
+  response.setHeader('cache-control', 'no-store');
+  response.setHeader('x-content-type-options', 'nosniff');
+  response.setHeader('content-length', Buffer.byteLength(body));
+  response.end(body);
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+}
+
+/** Many askers at once share one answer: a flood of scrapes costs one. */
+function shared<T>(make: () => Promise<T>): () => Promise<T> {
+  let under: Promise<T> | undefined;
+  return () => {
+    under ??= make().finally(() => {
+      under = undefined;
+    });
+    return under;
+  };
+}
