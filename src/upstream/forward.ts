@@ -144,6 +144,7 @@ export class Forward {
     return new Pool(this.#connection.server, {
       connections: this.#options.maxConnections,
       pipelining: 1,
+      allowH2: false,
       headersTimeout: this.#options.requestTimeout,
       // A watch may be silent for as long as nothing happens: silence is not a fault.
       bodyTimeout: 0,
@@ -236,10 +237,16 @@ class Attempt implements Dispatcher.DispatchHandler, ForwardCall {
   }
 }
 
+/** Flat (name, value, …), whichever protocol it came by. */
 function rawHeaders(controller: Dispatcher.DispatchController): string[] {
   const raw = controller.rawHeaders;
-  if (!Array.isArray(raw)) throw new TypeError('expected a flat list of headers');
-  return raw.map((item) => (typeof item === 'string' ? item : item.toString('latin1')));
+  if (Array.isArray(raw)) return raw.map((item) => (typeof item === 'string' ? item : item.toString('latin1')));
+  const headers: string[] = [];
+  for (const [name, value] of Object.entries(raw ?? {})) {
+    if (name.startsWith(':')) continue;
+    for (const one of Array.isArray(value) ? value : [value]) headers.push(name, String(one));
+  }
+  return headers;
 }
 
 function translate(error: Error, answered: boolean): SallyportError {
