@@ -52,10 +52,11 @@ export function createLog(level: LogLevel, stream?: DestinationStream): Logger {
   };
   const log = pino(options, stream ?? destination({ dest: 1, sync: false, maxLength: MAX_WAITING }));
   // pino formats neither the fields of a child nor those added later; children of children inherit this.
-  const child = log.child as (this: Logger, fields: Bindings, more?: ChildLoggerOptions) => Logger;
-  log.child = function (this: Logger, fields: Bindings, more?: ChildLoggerOptions) {
+  const child = log.child as unknown as (fields: Bindings, more?: ChildLoggerOptions) => Logger;
+  const redacting = function (this: Logger, fields: Bindings, more?: ChildLoggerOptions): Logger {
     return child.call(this, redactFields(fields), more);
-  } as Logger['child'];
+  };
+  log.child = redacting as unknown as Logger['child'];
   return log;
 }
 
