@@ -38,6 +38,8 @@ export interface TransportOptions {
   readonly timeout?: number;
   readonly connections?: number;
   readonly userAgent?: string;
+  /** Told of every answer: the HTTP status as text, or the kind of failure. Both are bounded sets, for metrics. */
+  readonly onAnswer?: (asked: Asked, code: string) => void;
 }
 
 const METHOD: Record<Verb, Dispatcher.HttpMethod> = {
@@ -57,6 +59,7 @@ export class Transport {
   readonly #timeout: number;
   readonly #connections: number;
   readonly #userAgent: string;
+  readonly #onAnswer: (asked: Asked, code: string) => void;
   #pool: Pool | undefined;
   #trust = 0;
   #closed = false;
@@ -67,6 +70,7 @@ export class Transport {
     this.#timeout = options.timeout ?? 10_000;
     this.#connections = options.connections ?? 16;
     this.#userAgent = options.userAgent ?? 'sallyport';
+    this.#onAnswer = options.onAnswer ?? (() => {});
   }
 
   get connection(): Connection {
@@ -118,8 +122,9 @@ export class Transport {
       signal.throwIfAborted();
       const answer = await client.request({ ...this.#request(question), signal: head.signal });
       if (answer.statusCode !== 200) {
-        throw await refusal(what, answer, await collect(what, answer.body, 1 << 20));
+        throw refusal(what, answer, await collect(what, answer.body, 1 << 20));
       }
+      this.#onAnswer(what, '200');
       // The limit was for the head; what follows may be silent for as long as its reader allows.
       signal.removeEventListener('abort', stop);
       question.signal?.addEventListener('abort', close, { once: true });
@@ -127,7 +132,7 @@ export class Transport {
       return { body: answer.body, close };
     } catch (error) {
       close();
-      throw translate(what, error, limit);
+      throw this.#failed(what, error, limit);
     } finally {
       signal.removeEventListener('abort', stop);
     }
@@ -144,11 +149,20 @@ export class Transport {
       signal.throwIfAborted();
       const answer = await this.#currentPool().request({ ...this.#request(question), signal });
       const body = await collect(what, answer.body, question.maxBytes ?? 16 << 20);
-      if (answer.statusCode < 200 || answer.statusCode > 299) throw await refusal(what, answer, body);
-      return parse(what, body);
+      if (answer.statusCode < 200 || answer.statusCode > 299) throw refusal(what, answer, body);
+      const value = parse(what, body);
+      this.#onAnswer(what, String(answer.statusCode));
+      return value;
     } catch (error) {
-      throw translate(what, error, limit);
+      throw this.#failed(what, error, limit);
     }
+  }
+
+  #failed(what: Asked, error: unknown, limit: AbortSignal): Error {
+    const failure = translate(what, error, limit);
+    if (failure instanceof ApiError) this.#onAnswer(what, String(failure.status));
+    else if (failure instanceof ApiUnreachableError) this.#onAnswer(what, failure.kind);
+    return failure;
   }
 
   #request(question: Question): Dispatcher.RequestOptions {
@@ -228,7 +242,7 @@ function parse(what: Asked, body: Buffer): unknown {
   }
 }
 
-async function refusal(what: Asked, answer: Dispatcher.ResponseData, body: Buffer): Promise<ApiError> {
+function refusal(what: Asked, answer: Dispatcher.ResponseData, body: Buffer): ApiError {
   const retryAfter = Number(answer.headers['retry-after']);
   let reason = '';
   let message = '';

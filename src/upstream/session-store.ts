@@ -1,0 +1,32 @@
+import { type AgentSession, readAgentSession, type SessionStore } from '../identity/session-object.ts';
+import type { Own, OwnObject } from './own.ts';
+
+/** AgentSessions, in the gateway's namespace. */
+export function sessionStore(own: Own): SessionStore {
+  return {
+    async create(name, labels, spec) {
+      return must(await own.create('AgentSession', { name, labels, content: { spec } }));
+    },
+    async get(name) {
+      const object = await own.get('AgentSession', { name });
+      return object === undefined ? undefined : must(object);
+    },
+    async listByLabel(label, value) {
+      const objects = await own.list('AgentSession', { labelSelector: `${label}=${value}` });
+      return objects.map(must);
+    },
+    async patchStatus(name, status) {
+      return must(await own.patchStatus('AgentSession', { name }, { ...status }));
+    },
+    async delete(name, uid) {
+      await own.delete('AgentSession', { name }, uid);
+    },
+  };
+}
+
+/** One that cannot be read must not be taken for one that is not there. */
+function must(object: OwnObject): AgentSession {
+  const session = readAgentSession(object);
+  if (session === undefined) throw new Error(`AgentSession ${object.metadata.name} does not fit its schema`);
+  return session;
+}
