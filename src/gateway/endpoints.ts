@@ -1,33 +1,14 @@
+import type { ServerResponse } from 'node:http';
 import { SallyportError } from '../errors.ts';
-import type { Caller } from '../identity/caller.ts';
+import { type EndpointRequest, type EndpointResponse, isPublicEndpoint } from '../identity/session-endpoint.ts';
 import { readBody } from './body.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
 import type { Outcome } from './relay.ts';
 
-/** A request to the gateway itself, under `/sallyport/`: no path of a Kubernetes API server begins so. */
-export interface EndpointRequest {
-  readonly method: string;
-  /** Without the query. */
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: Buffer;
-  /** Undefined for the open endpoints only. */
-  readonly caller: Caller | undefined;
-  readonly requestID: string;
-}
+export type EndpointHandler = (request: EndpointRequest) => Promise<EndpointResponse>;
 
-export interface EndpointAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Buffer;
-}
-
-export type EndpointHandler = (request: EndpointRequest) => Promise<EndpointAnswer>;
-
+/** No path of a Kubernetes API server begins so. */
 const ROOT = '/sallyport/';
-/** Asked before anyone is signed in: where to sign in. Nothing secret is in the answer. */
-const OPEN = new Set(['/sallyport/v1/config']);
-
 /** The gateway's own endpoints. */
 export class Endpoints {
   readonly #handler: EndpointHandler | undefined;
@@ -41,11 +22,11 @@ export class Endpoints {
 
   /** Whether this one is answered without a caller. */
   open(exchange: Exchange): boolean {
-    return OPEN.has(pathOf(exchange)) && exchange.request.method === 'GET';
+    return isPublicEndpoint(exchange.request.method ?? '', exchange.request.url ?? '');
   }
 
   owns(exchange: Exchange): boolean {
-    return pathOf(exchange).startsWith(ROOT);
+    return (exchange.request.url ?? '').startsWith(ROOT);
   }
 
   /** @throws SallyportError */
@@ -58,27 +39,18 @@ export class Endpoints {
     const body = method === 'POST' ? await readBody(exchange, this.#bodyTimeout) : Buffer.alloc(0);
     const answer = await this.#handler({
       method,
-      path: pathOf(exchange),
+      path: request.url ?? '',
       headers: request.headers,
       body,
       caller: exchange.caller,
-      requestID: exchange.id,
     });
     const bytes = Buffer.from(answer.body);
-    response.writeHead(answer.status, {
-      'cache-control': 'no-store',
+    (response as ServerResponse).writeHead(answer.status, {
       ...answer.headers,
       'content-length': bytes.length,
       'x-request-id': exchange.id,
-      'x-content-type-options': 'nosniff',
-    } as Record<string, string | number>);
+    });
     response.end(bytes);
     return { status: answer.status, bytes: bytes.length, upstreamDuration: 0, end: 'Complete' };
   }
-}
-
-function pathOf(exchange: Exchange): string {
-  const url = exchange.request.url ?? '';
-  const question = url.indexOf('?');
-  return question === -1 ? url : url.slice(0, question);
 }

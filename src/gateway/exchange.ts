@@ -22,6 +22,8 @@ export class Exchange {
   operation: Operation | undefined;
   identity: UpstreamName | undefined;
   decision: Decision | undefined;
+  /** Milliseconds that deciding took, without waiting for people. */
+  decisionDuration: number | undefined;
   lease: Lease | undefined;
   /** The body, where a decision had to read it; it is then what is forwarded. */
   body: Buffer | undefined;

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { identityMethods } from './identity.ts';
+import { listen, probes } from './listen.ts';
+import { sessions } from './sessions.ts';
+import { limits, log, policy, shutdown, streams, upstream } from './upstream.ts';
+
+const identity = z
+  .intersection(
+    identityMethods,
+    z.strictObject({ sessions: sessions.optional().describe('Agent sessions; absent: none are given or accepted.') }),
+  )
+  .describe('Who may call.');
+
+/** The gateway's configuration file; docs/configuration.md describes every key and is checked against this. */
+export const gateway = z.strictObject({
+  listen: listen.describe('The port that agents and people connect to.'),
+  probes: probes.prefault({}).describe('The port of /livez, /readyz and /metrics.'),
+  upstream: upstream.prefault({}).describe('The API server behind the gate.'),
+  audience: z
+    .string()
+    .min(1)
+    .max(512)
+    .default('sallyport')
+    .describe('The audience of this gateway’s own tokens (agent sessions).'),
+  identity,
+  policy: policy.prefault({}).describe('How policies are loaded and asked.'),
+  limits: limits.prefault({}).describe('What one caller may take.'),
+  streams: streams.prefault({}).describe('exec, attach, port-forward, watch, logs.'),
+  shutdown: shutdown.prefault({}).describe('How the process stops.'),
+  log: log.prefault({}).describe('The log, on standard output, one JSON object a line.'),
+});
+
+export type GatewayConfiguration = z.output<typeof gateway>;

@@ -1,0 +1,105 @@
+import { SallyportError } from '../errors.ts';
+import type { Logger } from '../observe/log.ts';
+import type { DecisionLabel, Metrics, StreamKind } from '../observe/metrics.ts';
+import type { Exchange } from './exchange.ts';
+import type { Outcome } from './relay.ts';
+
+const STREAM_KINDS: Readonly<Record<string, StreamKind>> = {
+  exec: 'exec',
+  attach: 'attach',
+  portforward: 'portforward',
+  proxy: 'proxy',
+  log: 'log',
+};
+
+/** Counts and logs what became of each request; the one place that does. */
+export class Observer {
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #closeStream = new WeakMap<Exchange, () => void>();
+
+  constructor(metrics: Metrics, log: Logger) {
+    this.#metrics = metrics;
+    this.#log = log;
+  }
+
+  began(_exchange: Exchange): void {
+    this.#metrics.requestBegan();
+  }
+
+  /** The exchange is known to be a long-lived one, and has been let through. */
+  streaming(exchange: Exchange): void {
+    const { operation } = exchange;
+    const kind = operation?.verb === 'watch' ? 'watch' : STREAM_KINDS[operation?.subresource ?? ''];
+    if (kind !== undefined) this.#closeStream.set(exchange, this.#metrics.streamOpened(kind));
+  }
+
+  /** Once for each exchange. */
+  ended(exchange: Exchange, result: Outcome | SallyportError): void {
+    const { operation, caller, decision } = exchange;
+    const failed = result instanceof SallyportError;
+    const duration = performance.now() - exchange.startedAt;
+    const closeStream = this.#closeStream.get(exchange);
+    closeStream?.();
+    this.#metrics.requestEnded({
+      verb: operation?.verb ?? '',
+      resource: operation?.resource ?? '',
+      subresource: operation?.subresource ?? '',
+      decision: decisionLabel(exchange),
+      status: result.status,
+      longLived: closeStream !== undefined,
+      total: duration / 1_000,
+      decisionTime: exchange.decisionDuration === undefined ? undefined : exchange.decisionDuration / 1_000,
+      upstreamTime: failed || result.upstreamDuration === 0 ? undefined : result.upstreamDuration / 1_000,
+    });
+    if (failed) this.#metrics.errors.inc(result.code);
+    const level = failed ? (result.status >= 500 ? 'error' : 'warn') : decision?.free ? 'debug' : 'info';
+    if (!this.#log.isLevelEnabled(level)) return;
+    this.#log[level](
+      {
+        requestID: exchange.id,
+        sourceIP: exchange.sourceIP,
+        ...(caller === undefined ? {} : { caller: callerFields(caller) }),
+        ...(operation === undefined ? {} : { operation: operationFields(operation) }),
+        ...(decision === undefined
+          ? {}
+          : { decision: { action: decision.action, policy: decision.policy, rule: decision.rule } }),
+        ...(decision === undefined || decision.audit.length === 0 ? {} : { shadow: decision.audit }),
+        status: result.status,
+        milliseconds: Math.round(duration * 10) / 10,
+        ...(failed ? failureFields(result) : { bytes: result.bytes, end: result.end }),
+      },
+      failed ? 'refused' : 'served',
+    );
+  }
+}
+
+function decisionLabel(exchange: Exchange): DecisionLabel {
+  const { decision } = exchange;
+  if (decision === undefined) return 'Refused';
+  return decision.free && decision.action === 'Allow' ? 'Free' : decision.action;
+}
+
+function callerFields(caller: NonNullable<Exchange['caller']>) {
+  const { method, issuer, username, agent, onBehalfOf, session } = caller;
+  return { method, issuer, username, agent, onBehalfOf, session };
+}
+
+function operationFields(operation: NonNullable<Exchange['operation']>) {
+  const { verb, apiGroup, resource, subresource, namespace, name, path, exec, dryRun } = operation;
+  if (!operation.isResource) return { verb, path };
+  return {
+    verb,
+    apiGroup,
+    resource: subresource === '' ? resource : `${resource}/${subresource}`,
+    namespace,
+    name,
+    ...(dryRun ? { dryRun } : {}),
+    ...(exec === undefined ? {} : { container: exec.container, argc: exec.command.length }),
+  };
+}
+
+function failureFields(error: SallyportError) {
+  const { cause } = error;
+  return { code: error.code, reason: error.message, ...(cause === undefined ? {} : { error: cause }) };
+}
