@@ -115,18 +115,17 @@ export class Transport {
     const signal = question.signal === undefined ? limit : AbortSignal.any([limit, question.signal]);
     const client = new Client(this.#connection.server, { ...this.#options(), maxRequestsPerClient: 1 });
     const close = () => void client.destroy().catch(() => {});
-    const head = new AbortController();
-    const stop = () => head.abort();
-    signal.addEventListener('abort', stop, { once: true });
+    // Destroyed, not aborted: undici minds a signal only once it has a connection.
+    signal.addEventListener('abort', close, { once: true });
     try {
       signal.throwIfAborted();
-      const answer = await client.request({ ...this.#request(question), signal: head.signal });
+      const answer = await client.request(this.#request(question));
       if (answer.statusCode !== 200) {
         throw refusal(what, answer, await collect(what, answer.body, 1 << 20));
       }
       this.#onAnswer(what, '200');
       // The limit was for the head; what follows may be silent for as long as its reader allows.
-      signal.removeEventListener('abort', stop);
+      signal.removeEventListener('abort', close);
       question.signal?.addEventListener('abort', close, { once: true });
       answer.body.once('close', () => question.signal?.removeEventListener('abort', close));
       return { body: answer.body, close };
@@ -134,7 +133,7 @@ export class Transport {
       close();
       throw this.#failed(what, error, limit);
     } finally {
-      signal.removeEventListener('abort', stop);
+      signal.removeEventListener('abort', close);
     }
   }
 
@@ -147,7 +146,7 @@ export class Transport {
     const what = subject(question);
     try {
       signal.throwIfAborted();
-      const answer = await this.#currentPool().request({ ...this.#request(question), signal });
+      const answer = await orAborted(this.#currentPool().request({ ...this.#request(question), signal }), signal);
       const body = await collect(what, answer.body, question.maxBytes ?? 16 << 20);
       if (answer.statusCode < 200 || answer.statusCode > 299) throw refusal(what, answer, body);
       const value = parse(what, body);
@@ -215,6 +214,15 @@ export class Transport {
       },
     };
   }
+}
+
+/** undici minds a signal only once it has a connection; a caller must not wait for that. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }
 
 function subject(question: Question): Asked {
