@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { cachedProgram } from './cache-folder.ts';
+import { cachedProgram, cacheFolder } from './cache-folder.ts';
 import { fetchEnvtest } from './envtest-archive.ts';
+import { withFileLock } from './file-lock.ts';
 import { buildFromModules } from './go-build.ts';
 import { type Program, type Recipe, recipeFor } from './recipes.ts';
 import { resolveVersion } from './versions.ts';
@@ -91,7 +92,12 @@ async function build(recipe: Recipe, refused: string[], say: (line: string) => v
 
 /** One try per version and process: three programs come in one archive, and a machine without internet says no once. */
 function fetchOnce(version: string, say: (line: string) => void): Promise<void> {
-  const begun = attempts.get(version) ?? fetchEnvtest(version, say);
+  const begun =
+    attempts.get(version) ??
+    withFileLock(cacheFolder('build', 'lock'), `fetching Kubernetes ${version}`, say, async () => {
+      const there = await Promise.all(READY_MADE.map((name) => lookFor(name, version)));
+      if (there.includes(undefined)) await fetchEnvtest(version, say);
+    });
   attempts.set(version, begun);
   return begun;
 }

@@ -55,8 +55,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const programs = await findPrograms(version, programsFor(node, controllers));
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'sallyport-')));
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const guardian = options.keep === true ? undefined : new Guardian();
-  guardian?.removeFolder(directory);
+  // One that is to be kept is guarded too, until it is whole: a start cut short leaves nothing.
+  const guardian = new Guardian();
+  guardian.removeFolder(directory);
   const state: ClusterState = {
     name: options.name ?? `test-${randomBytes(3).toString('hex')}`,
     version,
@@ -67,7 +68,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   };
   const end = async () => {
     await removeCluster(state);
-    guardian?.dismiss();
+    guardian.dismiss();
   };
   try {
     if (node) state.node = await createSandbox(directory, guardian);
@@ -90,6 +91,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     writeState(state);
     const cluster = new Cluster(state, end);
     if (controllers) await startRest(cluster, plane, state, guardian);
+    if (options.keep === true) guardian.dismiss();
     return cluster;
   } catch (error) {
     await end();
@@ -115,7 +117,7 @@ async function startRest(
   cluster: Cluster,
   plane: ControlPlane,
   state: ClusterState,
-  guardian: Guardian | undefined,
+  guardian: Guardian,
 ): Promise<void> {
   const { directory } = state;
   const programs = state.programs as Record<Program, string>;
@@ -164,7 +166,9 @@ export function attachCluster(directory: string): Cluster {
  * The cluster of this test run (`SALLYPORT_TEST_CLUSTER` names its folder), or else one of the caller's own. For tests
  * that need no special flags and keep to namespaces of their own.
  */
-export async function sharedCluster(): Promise<Cluster> {
-  const shared = process.env['SALLYPORT_TEST_CLUSTER'];
-  return shared ? attachCluster(shared) : await startCluster();
+export async function sharedCluster(needs: { node?: boolean } = {}): Promise<Cluster> {
+  const directory = process.env['SALLYPORT_TEST_CLUSTER'];
+  const shared = directory ? attachCluster(directory) : undefined;
+  if (shared !== undefined && (needs.node !== true || shared.node !== undefined)) return shared;
+  return await startCluster(needs);
 }

@@ -13,7 +13,7 @@ const STARTS_WITHIN_MS = 60_000;
 export interface ControlPlaneOptions {
   directory: string;
   programs: { etcd: string; 'kube-apiserver': string };
-  guardian: Guardian | undefined;
+  guardian: Guardian;
   audit: AuditLevel;
   encryption: boolean;
   apiServerFlags: string[];

@@ -9,7 +9,7 @@ export async function startControllers(
   plane: ControlPlane,
   options: {
     directory: string;
-    guardian: Guardian | undefined;
+    guardian: Guardian;
     programs: { 'kube-controller-manager': string; 'kube-scheduler': string };
   },
 ): Promise<Daemon[]> {

@@ -8,8 +8,8 @@ import { endProcess, type ProcessRecord, recordOf } from './process-record.ts';
 export interface DaemonOptions {
   name?: string;
   logFile: string;
-  /** Ends the process when this one dies; without it the process is left running. */
-  guardian?: Guardian | undefined;
+  /** Ends the process when this one dies, unless it is dismissed before. */
+  guardian: Guardian;
   env?: NodeJS.ProcessEnv;
 }
 
@@ -37,7 +37,7 @@ export class Daemon {
     });
     child.unref();
     this.record = child.pid === undefined ? { name, pid: -1, startTime: 'never' } : recordOf(name, child.pid);
-    if (child.pid !== undefined) options.guardian?.watchProcess(this.record);
+    if (child.pid !== undefined) options.guardian.watchProcess(this.record);
   }
 
   /** Throws, with the last lines of the log, if the program has ended by itself. */

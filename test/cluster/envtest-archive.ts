@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { cachedProgram, cacheFolder, PLATFORM } from './cache-folder.ts';
 
-/** The index of ready-made etcd, kube-apiserver and kubectl that Kubernetes' own test tools use. */
+/** The index of ready-made etcd, kube-apiserver and kubectl that Kubernetes' own test tools use; `ENVTEST_INDEX` names a mirror. */
 const INDEX = 'https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml';
 
 interface ArchiveEntry {
@@ -21,7 +21,11 @@ interface ArchiveEntry {
  * Fetches the ready-made archive of a version into the cache folder, after comparing its SHA-512 with the index.
  * Throws quickly where there is no way out to the internet; the caller then builds from Go modules.
  */
-export async function fetchEnvtest(version: string, say: (line: string) => void, index: string = INDEX): Promise<void> {
+export async function fetchEnvtest(
+  version: string,
+  say: (line: string) => void,
+  index: string = process.env['ENVTEST_INDEX'] || INDEX,
+): Promise<void> {
   const entry = await lookUp(version, index);
   say(`fetching ready-made programs of Kubernetes ${version} from ${new URL(entry.selfLink).host}`);
   await mkdir(cacheFolder('build'), { recursive: true });

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { chosenVersion, findPrograms } from './binaries.ts';
 import { startCluster } from './cluster.ts';
 import { readState, removeCluster } from './cluster-state.ts';
+import { withFileLock } from './file-lock.ts';
 import { whyNoNode } from './node-requirements.ts';
 import { isRunning } from './process-record.ts';
 import type { Program } from './recipes.ts';
@@ -49,9 +50,9 @@ async function perform(command: string | undefined): Promise<number> {
   const directory = join(CLUSTERS, values.name);
   switch (command) {
     case 'up':
-      return await up(directory);
+      return await withFileLock(`${directory}.lock`, `cluster ${values.name}`, print, () => up(directory));
     case 'down':
-      return await down(directory);
+      return await withFileLock(`${directory}.lock`, `cluster ${values.name}`, print, () => down(directory));
     case 'status':
       return await status();
     case 'build':

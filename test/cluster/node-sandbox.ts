@@ -44,13 +44,13 @@ export interface NodeNetwork {
  * network links. So iptables rules, mounts, routes and forwarding of the node stay in there and vanish with it, and two
  * nodes on one machine cannot meet.
  */
-export async function createSandbox(directory: string, guardian: Guardian | undefined): Promise<NodeState> {
+export async function createSandbox(directory: string, guardian: Guardian): Promise<NodeState> {
   const init = await startInit(directory, guardian);
   try {
     const network = await joinNetwork(init.pid);
     const cgroupRoot = `/sallyport-${init.pid}-${init.startTime}`;
     const cgroups = await makeCgroups(cgroupRoot);
-    for (const path of cgroups) guardian?.removeCgroup(path);
+    for (const path of cgroups) guardian.removeCgroup(path);
     return { init, network, cgroups, cgroupRoot };
   } catch (error) {
     await endProcess(init, 'SIGKILL');
@@ -73,7 +73,7 @@ export async function removeNode(node: NodeState): Promise<void> {
   for (const path of node.cgroups) await removeCgroup(path);
 }
 
-async function startInit(directory: string, guardian: Guardian | undefined): Promise<ProcessRecord> {
+async function startInit(directory: string, guardian: Guardian): Promise<ProcessRecord> {
   // Not one that hides what the node itself is made of.
   const needed = [directory, cacheFolder()].map((path) => `${path}/`);
   const hidden = PRIVATE_FOLDERS.filter((path) => !needed.some((each) => each.startsWith(`${path}/`)));
@@ -109,7 +109,7 @@ async function startInit(directory: string, guardian: Guardian | undefined): Pro
     const child = childOf(outer.record.pid);
     if (child !== undefined && readFileSync(logFile, 'utf8').includes('ready')) {
       const init = recordOf('node-init', child);
-      guardian?.watchProcess(init);
+      guardian.watchProcess(init);
       return init;
     }
     await sleep(20);

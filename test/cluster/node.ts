@@ -24,7 +24,7 @@ const CNI_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
 
 export interface NodeOptions {
   directory: string;
-  guardian: Guardian | undefined;
+  guardian: Guardian;
   plane: ControlPlane;
   sandbox: NodeState;
   programs: { kubelet: string; 'kube-proxy': string };
