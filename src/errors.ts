@@ -109,6 +109,11 @@ export const ERRORS = declare({
     reason: 'BadRequest',
     meaning: 'The upgrade is not one that this gateway understands (protocol, sub-protocol or path).',
   },
+  SP_STREAM_ENDED: {
+    status: 504,
+    reason: 'Timeout',
+    meaning: 'The gateway ended an upgraded stream: it reached the longest life that the configuration allows one.',
+  },
   SP_SHUTTING_DOWN: {
     status: 503,
     reason: 'ServiceUnavailable',
