@@ -25,6 +25,20 @@ export interface Decision {
   readonly warnings: readonly string[];
   /** What Audit (and Warn) policies would have decided, for the log and audit annotations. */
   readonly audit: readonly ShadowDecision[];
+  /** Expressions that had no answer: for the log, metrics and the policy's status. May quote objects: never for callers. */
+  readonly faults: readonly RuleFault[];
+  /**
+   * The gateway's namespace, where this is a read over all namespaces that must be forwarded with the field selector
+   * `metadata.namespace!=…` added. Only with the option `allNamespaces: 'Exclude'`.
+   */
+  readonly excludeNamespace: string | undefined;
+}
+
+export interface RuleFault {
+  readonly policy: string;
+  readonly rule: string;
+  readonly condition: string;
+  readonly message: string;
 }
 
 export interface ShadowDecision {
