@@ -29,7 +29,9 @@ test('only one holds the lock, and those who wait say so', async () => {
 test('a lock whose holder has died is taken over', async () => {
   const path = join(folder, 'stale');
   // This very process, as it would look if its pid had belonged to an earlier one.
-  writeFileSync(path, JSON.stringify({ name: 'a build', pid: process.pid, startTime: 'long ago' }));
+  const record = JSON.stringify({ name: 'a build', pid: process.pid, startTime: 'long ago' });
+  writeFileSync(path, record);
+  writeFileSync(`${path}.${process.pid}.killed`, record);
   assert.equal(
     await withFileLock(
       path,
@@ -40,6 +42,7 @@ test('a lock whose holder has died is taken over', async () => {
     'done',
   );
   assert.equal(existsSync(path), false);
+  assert.deepEqual(readdirSync(folder), []);
 });
 
 test('a lock file that says nothing is taken over', async () => {

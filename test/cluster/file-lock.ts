@@ -1,5 +1,5 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isRunning, type ProcessRecord, recordOf } from './process-record.ts';
 
@@ -28,6 +28,7 @@ export async function withFileLock<T>(
         removeStale(path, holder, own);
       }
     }
+    sweep(path);
     try {
       return await work();
     } finally {
@@ -54,6 +55,15 @@ function readHolder(path: string): ProcessRecord | undefined {
     return JSON.parse(readFileSync(path, 'utf8')) as ProcessRecord;
   } catch {
     return undefined;
+  }
+}
+
+/** Files of processes that were killed while they waited or worked. */
+function sweep(path: string): void {
+  for (const name of readdirSync(dirname(path)).filter((each) => each.startsWith(`${basename(path)}.`))) {
+    const left = join(dirname(path), name);
+    const record = readHolder(left);
+    if (record !== undefined && !isRunning(record)) rmSync(left, { force: true });
   }
 }
 

@@ -37,6 +37,8 @@ const { values, positionals } = parseArgs({
   options: { name: { type: 'string', default: 'default' }, version: { type: 'string' }, node: { type: 'boolean' } },
 });
 
+// Whoever reads only the first line (`| head -1`) is no reason to fail.
+process.stdout.on('error', () => undefined);
 try {
   process.exitCode = await perform(positionals[0]);
 } catch (error) {
