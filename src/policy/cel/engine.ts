@@ -1,9 +1,21 @@
-import type { Budget } from './budget.ts';
+import { Budget } from './budget.ts';
+import { check, type Mistake } from './checker.ts';
+import { Compiler, ConstantError } from './compile.ts';
+import { scopeOf } from './environment.ts';
+import { CelCompileError, CelRuntimeError } from './errors.ts';
+import { checkLiterals } from './literal-checks.ts';
+import { parse } from './parser.ts';
+import { Frame, type Run } from './plan.ts';
+import { Source } from './source.ts';
 import type { CelType } from './types.ts';
-import type { CelValue, Fault } from './values.ts';
+import { type CelValue, Fault, type Lazy } from './values.ts';
+
+/** Mistakes that are reported of one expression: a hostile one could have a hundred thousand. */
+const MAX_ISSUES = 20;
 
 export { Budget, type BudgetLimits, DEFAULT_LIMITS } from './budget.ts';
 export { CelBudgetError, CelCompileError, CelRuntimeError, type CompileIssue, type Position } from './errors.ts';
+export { fromJson, parseJson } from './json.ts';
 export {
   BOOL,
   BYTES,
@@ -32,6 +44,7 @@ export {
   type CelValue,
   fault,
   isMap,
+  Lazy,
   LazyMap,
   mapEntries,
   mapGet,
@@ -58,22 +71,6 @@ export interface Environment {
   readonly functions?: readonly CustomFunction[];
 }
 
-/** A value that is worked out at the first use, once for all expressions that share the activation. */
-export class Lazy {
-  private thunk: (() => CelValue) | undefined;
-  private known: CelValue | undefined;
-  constructor(thunk: () => CelValue) {
-    this.thunk = thunk;
-  }
-  get(): CelValue {
-    if (this.known === undefined) {
-      this.known = this.thunk?.() ?? null;
-      this.thunk = undefined;
-    }
-    return this.known;
-  }
-}
-
 export type Activation = Readonly<Record<string, CelValue | Lazy>>;
 
 export interface Program {
@@ -93,6 +90,42 @@ export interface Program {
  * Compiles once; the program may be evaluated any number of times.
  * @throws CelCompileError with every mistake, line and column
  */
-export function compile(_source: string, _environment: Environment): Program {
-  throw new Error('the engine is being built');
+export function compile(source: string, environment: Environment): Program {
+  const text = new Source(source);
+  const root = parse(text);
+  const checked = check(root, scopeOf(environment));
+  const mistakes = checked.mistakes.length > 0 ? checked.mistakes : checkLiterals(root, checked);
+  if (mistakes.length > 0) throw compileError(text, mistakes);
+
+  const compiler = new Compiler(checked);
+  let run: Run;
+  try {
+    ({ run } = compiler.compile(root));
+  } catch (error) {
+    if (!(error instanceof ConstantError)) throw error;
+    throw compileError(text, [{ offset: error.node.offset, message: error.message }]);
+  }
+  return {
+    source,
+    resultType: checked.types.get(root)!,
+    references: checked.references,
+    evaluate: (activation, budget = new Budget()) => evaluate(run, compiler.slots, activation, budget),
+  };
+}
+
+function evaluate(run: Run, slots: number, activation: Activation, budget: Budget): CelValue {
+  budget.begin();
+  try {
+    const value = run(new Frame(activation, budget, slots));
+    if (value instanceof Fault) throw new CelRuntimeError(value.message);
+    return value;
+  } finally {
+    budget.end();
+  }
+}
+
+function compileError(source: Source, mistakes: readonly Mistake[]): CelCompileError {
+  const inOrder = mistakes.toSorted((a, b) => a.offset - b.offset).slice(0, MAX_ISSUES);
+  const [first, ...rest] = inOrder.map(({ offset, message }) => ({ message, ...source.position(offset) }));
+  return new CelCompileError([first!, ...rest]);
 }

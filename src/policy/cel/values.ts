@@ -1,3 +1,6 @@
+import type { Budget } from './budget.ts';
+import { CelRuntimeError } from './errors.ts';
+
 /**
  * CEL values as TypeScript holds them. A tree from `JSON.parse` is already a CEL value, which is what makes reading a
  * Pod free; `json.ts` says when that is sound.
@@ -27,7 +30,7 @@ export type MapKey = string | number | bigint | boolean;
 export abstract class Boxed {
   /** The run-time type name, as `type(x)` gives it. */
   abstract get typeName(): string;
-  abstract equals(other: CelValue): boolean;
+  abstract equals(other: CelValue, budget?: Budget): boolean;
 }
 
 /**
@@ -119,10 +122,10 @@ export class CelOptional extends Boxed {
   get typeName(): string {
     return 'optional_type';
   }
-  equals(other: CelValue): boolean {
+  equals(other: CelValue, budget?: Budget): boolean {
     if (!(other instanceof CelOptional)) return false;
     if (this.value === undefined || other.value === undefined) return this.value === other.value;
-    return celEquals(this.value, other.value);
+    return celEquals(this.value, other.value, budget);
   }
 }
 
@@ -147,11 +150,16 @@ export class CelMap extends Boxed {
     if (key instanceof CelUint) (this.uints ??= new Set()).add(normal);
     return true;
   }
+  /** Only for a map that is still being built. */
+  delete(key: CelValue): void {
+    const normal = normalKey(key);
+    if (normal !== undefined) this.entries.delete(normal);
+  }
   key(normal: MapKey): CelValue {
     return this.uints?.has(normal) ? new CelUint(BigInt(normal)) : normal;
   }
-  equals(other: CelValue): boolean {
-    return isMap(other) && mapEquals(this, other);
+  equals(other: CelValue, budget?: Budget): boolean {
+    return isMap(other) && mapEquals(this, other, budget);
   }
 }
 
@@ -176,12 +184,38 @@ export class LazyMap extends Boxed {
   get(key: string): CelValue | undefined {
     const known = this.known.get(key);
     if (known !== undefined) return known;
-    const value = this.thunks.get(key)?.();
+    const value = caught(this.thunks.get(key));
     if (value !== undefined) this.known.set(key, value);
     return value;
   }
-  equals(other: CelValue): boolean {
-    return isMap(other) && mapEquals(this, other);
+  equals(other: CelValue, budget?: Budget): boolean {
+    return isMap(other) && mapEquals(this, other, budget);
+  }
+}
+
+/** Runs a thunk; its CEL error becomes an error value, which `||` may absorb. A spent budget stays an exception. */
+export function caught(thunk: (() => CelValue) | undefined): CelValue | undefined {
+  try {
+    return thunk?.();
+  } catch (error) {
+    if (error instanceof CelRuntimeError) return fault(error.message);
+    throw error;
+  }
+}
+
+/** A value that is worked out at the first use, once for all expressions that share the activation. */
+export class Lazy {
+  private thunk: (() => CelValue) | undefined;
+  private known: CelValue | undefined;
+  constructor(thunk: () => CelValue) {
+    this.thunk = thunk;
+  }
+  get(): CelValue {
+    if (this.known === undefined) {
+      this.known = caught(this.thunk) ?? null;
+      this.thunk = undefined;
+    }
+    return this.known;
   }
 }
 
@@ -240,26 +274,29 @@ export const smallInt = (value: bigint): number | bigint =>
 export const intToBigInt = (value: number | bigint): bigint => BigInt(value);
 
 /** CEL equality: deep, across the number types, false (never an error) for values of different types. */
-export function celEquals(a: CelValue, b: CelValue): boolean {
+export function celEquals(a: CelValue, b: CelValue, budget?: Budget): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || a === null) {
     if (typeof b !== 'object' || b === null) return false;
     return b instanceof Boxed && isNumeric(a) && isNumeric(b) && numericEquals(a, b);
   }
-  if (a instanceof Boxed) return a.equals(b);
+  if (a instanceof Boxed) return a.equals(b, budget);
   if (Array.isArray(a)) {
     if (!Array.isArray(b) || a.length !== b.length) return false;
-    for (let i = 0; i < a.length; i++) if (!celEquals(a[i] as CelValue, b[i] as CelValue)) return false;
+    budget?.burn(a.length);
+    for (let i = 0; i < a.length; i++) if (!celEquals(a[i] as CelValue, b[i] as CelValue, budget)) return false;
     return true;
   }
-  return isMap(b) && mapEquals(a as JsonMap, b);
+  return isMap(b) && mapEquals(a as JsonMap, b, budget);
 }
 
-function mapEquals(a: AnyMap, b: AnyMap): boolean {
-  if (mapSize(a) !== mapSize(b)) return false;
-  for (const key of mapKeys(a)) {
+function mapEquals(a: AnyMap, b: AnyMap, budget?: Budget): boolean {
+  const keys = mapKeys(a);
+  if (keys.length !== mapSize(b)) return false;
+  budget?.burn(keys.length);
+  for (const key of keys) {
     const other = mapGet(b, key);
-    if (other === undefined || !celEquals(mapGet(a, key) as CelValue, other)) return false;
+    if (other === undefined || !celEquals(mapGet(a, key) as CelValue, other, budget)) return false;
   }
   return true;
 }
@@ -275,13 +312,22 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 function numericEquals(a: CelValue, b: CelValue): boolean {
   if (!isNumeric(a) || !isNumeric(b)) return false;
-  const x = plainNumber(a);
-  const y = plainNumber(b);
-  // Loose equality of a number and a bigint is exact, and false for NaN: mathematics, not coercion.
-  // biome-ignore lint/suspicious/noDoubleEquals: see above
-  return x == y;
+  const [x, y] = numericForms(a, b);
+  return x === y;
 }
 
-/** A numeric value as a JavaScript one that `==` and `<` compare exactly, whatever the two types. */
-export const plainNumber = (v: number | bigint | CelDouble | CelUint): number | bigint =>
-  typeof v === 'object' ? v.value : v;
+const asDouble = (v: number | bigint | CelDouble | CelUint): number => Number(typeof v === 'object' ? v.value : v);
+const asBigInt = (v: number | bigint | CelUint): bigint => BigInt(typeof v === 'object' ? v.value : v);
+
+/**
+ * Two numbers in a form in which `<` and `===` compare them as Kubernetes does: ints and uints exactly, either of
+ * them with a double as doubles (2^53 + 1 then equals 2^53).
+ */
+export function numericForms(
+  a: number | bigint | CelDouble | CelUint,
+  b: number | bigint | CelDouble | CelUint,
+): [number, number] | [bigint, bigint] {
+  if (typeof a === 'number' && typeof b === 'number') return [a, b];
+  if (a instanceof CelDouble || b instanceof CelDouble) return [asDouble(a), asDouble(b)];
+  return [asBigInt(a), asBigInt(b)];
+}
