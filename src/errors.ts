@@ -99,6 +99,12 @@ export const ERRORS = declare({
     reason: 'InternalError',
     meaning: 'The API server could not be reached, or answered with something that is not HTTP as expected.',
   },
+  SP_UPSTREAM_REFUSED: {
+    status: 422,
+    reason: 'Invalid',
+    meaning:
+      'The API server refused the dry run by which the resulting object was to be known. Its own answer is passed on unchanged; this code stands in the log only.',
+  },
   SP_UPSTREAM_TIMEOUT: {
     status: 504,
     reason: 'Timeout',

@@ -7,7 +7,7 @@ import { limits, log, policy, shutdown, streams, upstream } from './upstream.ts'
 const identity = z
   .intersection(
     identityMethods,
-    z.strictObject({ sessions: sessions.optional().describe('Agent sessions; absent: none are given or accepted.') }),
+    z.strictObject({ sessions: sessions.prefault({}).describe('Agent sessions, and freezes.') }),
   )
   .describe('Who may call.');
 

@@ -23,6 +23,7 @@ export const upstream = z.strictObject({
 /** How streams (exec, attach, port-forward, watch, logs) live and end. */
 export const streams = z.strictObject({
   pingInterval: duration('20s', { min: '1s', max: '5m' }).describe('Ping on streams that are quiet.'),
+  maxPortStreams: z.int().min(1).max(10_000).default(256).describe('Connections through one port-forward at once.'),
   maxDuration: duration('4h', { min: '1m', max: '72h' }).describe('No upgraded stream lives longer.'),
 });
 

@@ -1,6 +1,7 @@
 import type { Http2ServerResponse } from 'node:http2';
 import { SallyportError, toStatus } from '../errors.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
+import { UpstreamRefusal } from './upstream-refusal.ts';
 
 /** RFC 9110 7.6.1, and what must not pass between two connections. */
 const HOP_BY_HOP = new Set([
@@ -41,6 +42,12 @@ export function writeHead(
 /** Answers with the Status of an error. Does nothing when an answer has begun: the connection is then ended. */
 export function answerError(exchange: Exchange, response: ClientResponse, error: unknown): SallyportError {
   const known = asSallyportError(error);
+  if (error instanceof UpstreamRefusal && !response.headersSent) {
+    const headers = ['content-type', 'application/json', 'content-length', String(error.body.length)];
+    writeHead(exchange, response, error.status, headers);
+    response.end(error.body);
+    return known;
+  }
   if (response.headersSent) {
     response.destroy(known);
     return known;
@@ -71,6 +78,7 @@ export function statusHeaders(exchange: Exchange, error: SallyportError, length:
 /** Any fault that nobody foresaw is an SP_INTERNAL whose cause goes to the log only. */
 export function asSallyportError(error: unknown): SallyportError {
   if (error instanceof SallyportError) return error;
+  if (error instanceof UpstreamRefusal) return new SallyportError('SP_UPSTREAM_REFUSED', error.message);
   return new SallyportError('SP_INTERNAL', 'a fault of the gateway; its log has the cause under this request id', {
     cause: error,
   });

@@ -5,7 +5,9 @@ import type { TLSSocket } from 'node:tls';
 import type { Caller } from '../identity/caller.ts';
 import type { UpstreamName } from '../identity/upstream-name.ts';
 import type { Decision } from '../policy/decision.ts';
+import type { Body } from '../request/body.ts';
 import type { Operation } from '../request/operation.ts';
+import type { Findings } from './evidence.ts';
 import type { Lease } from './limits.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
@@ -22,9 +24,12 @@ export class Exchange {
   operation: Operation | undefined;
   identity: UpstreamName | undefined;
   decision: Decision | undefined;
+  /** What was found out for the decision; ports are judged by it too. */
+  findings: Findings | undefined;
   /** Milliseconds that deciding took, without waiting for people. */
   decisionDuration: number | undefined;
   lease: Lease | undefined;
+  parsedBody: Body | undefined;
   /** The body, where a decision had to read it; it is then what is forwarded. */
   body: Buffer | undefined;
   /** The body's media type as forwarded, where it is not the client's (YAML is forwarded as the JSON it was read as). */

@@ -46,6 +46,31 @@ export class LiveExchanges {
     }
   }
 
+  /** Ends all that an agent has under way; `*`: everyone. */
+  endAgent(agent: string): void {
+    for (const exchange of [...this.#exchanges.keys()]) {
+      if (agent !== '*' && exchange.caller?.agent !== agent) continue;
+      const what = agent === '*' ? 'everything through this gateway' : `agent ${agent}`;
+      exchange.end(new SallyportError('SP_SESSION_REFUSED', `an administrator has frozen ${what}`));
+    }
+  }
+
+  /** Gives long-lived exchanges until a deadline, milliseconds from now; the rest is left to end by itself. */
+  endStreams(deadline: number): void {
+    const timer = setTimeout(() => this.endAll('this replica is stopping: run the command again'), deadline);
+    timer.unref();
+  }
+
+  /** Resolves when nothing is under way any more, or after `timeout` milliseconds. */
+  async drained(timeout: number): Promise<void> {
+    const end = performance.now() + timeout;
+    while (this.#exchanges.size > 0 && performance.now() < end) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, 25);
+      });
+    }
+  }
+
   endAll(reason: string): void {
     for (const exchange of [...this.#exchanges.keys()]) exchange.end(new SallyportError('SP_SHUTTING_DOWN', reason));
   }

@@ -1,12 +1,12 @@
-import type { Http2ServerRequest } from 'node:http2';
 import { SallyportError } from '../errors.ts';
 import type { Caller } from '../identity/caller.ts';
-import type { UpstreamName } from '../identity/upstream-name.ts';
+import { type UpstreamName, upstreamName } from '../identity/upstream-name.ts';
 import { forwardableHeaders, identityHeader } from '../request/headers.ts';
 import { parseRequest } from '../request/request.ts';
 import type { Forward, Outgoing } from '../upstream/forward.ts';
 import { answerError, asSallyportError } from './answer.ts';
 import type { Endpoints } from './endpoints.ts';
+import { announcesBody } from './evidence.ts';
 import type { ClientRequest, ClientResponse } from './exchange.ts';
 import { Exchange } from './exchange.ts';
 import type { Judge } from './judge.ts';
@@ -17,8 +17,10 @@ import { type Outcome, type ResponseStage, relay } from './relay.ts';
 
 /** The rooms a request walks through. Each is built when the process starts; none is looked up on the way. */
 export interface Rooms {
+  /** Who calls. @throws SallyportError 401, 503, or SP_SESSION_REFUSED for one who is frozen */
   authenticate(exchange: Exchange): Promise<Caller>;
-  identityOf(caller: Caller): UpstreamName;
+  /** The value of `sallyport.dev/via` for a name, now. */
+  via(name: UpstreamName): string;
   readonly judge: Judge;
   readonly approver: Approver;
   readonly recorder: Recorder;
@@ -65,17 +67,16 @@ export class Pipeline {
     observer.began(exchange);
     try {
       const outcome = await this.#walk(exchange, response);
-      if (outcome !== undefined) observer.ended(exchange, outcome);
+      observer.ended(exchange, outcome);
     } catch (error) {
-      if (!response.writable) observer.ended(exchange, asSallyportError(error));
-      else observer.ended(exchange, answerError(exchange, response, error));
+      observer.ended(exchange, answerError(exchange, response, error));
     } finally {
       live.remove(exchange);
       exchange.lease?.release();
     }
   }
 
-  async #walk(exchange: Exchange, response: ClientResponse): Promise<Outcome | undefined> {
+  async #walk(exchange: Exchange, response: ClientResponse): Promise<Outcome> {
     const rooms = this.#rooms;
     if (rooms.endpoints.open(exchange)) return rooms.endpoints.answer(exchange, response);
     await this.identify(exchange);
@@ -83,6 +84,10 @@ export class Pipeline {
     this.describe(exchange);
     await this.decide(exchange);
     const event = await rooms.recorder.open(exchange);
+    if (isLongLived(exchange)) {
+      rooms.live.watchExpiry(exchange);
+      rooms.observer.streaming(exchange);
+    }
     try {
       const outgoing = this.#outgoing(exchange);
       const outcome = await relay(exchange, response, rooms.forward, outgoing, rooms.stages, rooms.stallTimeout);
@@ -106,7 +111,7 @@ export class Pipeline {
     const caller = await rooms.authenticate(exchange);
     exchange.caller = caller;
     exchange.lease = rooms.limits.admit(caller);
-    exchange.identity = rooms.identityOf(caller);
+    exchange.identity = upstreamName(caller);
     rooms.live.add(exchange);
   }
 
@@ -127,17 +132,35 @@ export class Pipeline {
   }
 
   #outgoing(exchange: Exchange): Outgoing {
-    const { request, operation, body, bodyType } = exchange;
-    const headers = forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType });
+    const { request, operation, body } = exchange;
     return {
-      identity: exchange.identity!,
-      requestID: exchange.id,
+      ...this.outgoingHead(exchange),
       method: operation!.method,
-      target: operation!.query === '' ? operation!.path : `${operation!.path}?${operation!.query}`,
-      headers,
-      body: body ?? (hasBody(request) ? request : null),
+      body: body ?? (announcesBody(request) ? request : null),
     };
   }
+
+  /** All of a request upstream but its body: the canonical target, allow-listed headers, the caller's name. */
+  outgoingHead(exchange: Exchange): Omit<Outgoing, 'body'> {
+    const { request, operation, bodyType, identity, decision } = exchange;
+    const query = excludeNamespace(operation!.query, decision?.excludeNamespace);
+    return {
+      identity: identity!,
+      via: this.#rooms.via(identity!),
+      requestID: exchange.id,
+      method: operation!.method,
+      target: query === '' ? operation!.path : `${operation!.path}?${query}`,
+      headers: forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType }),
+    };
+  }
+}
+
+/** A watch, a followed log, what is proxied: it lasts until someone ends it. */
+function isLongLived({ operation }: Exchange): boolean {
+  const { verb, subresource, query } = operation!;
+  return (
+    verb === 'watch' || subresource === 'proxy' || (subresource === 'log' && /(?:^|&)follow=(?!0|false)/.test(query))
+  );
 }
 
 /** The target as the client wrote it: nothing may have been repaired before the grammar saw it. */
@@ -145,10 +168,13 @@ export function requestTarget(request: ClientRequest): string {
   return request.url ?? '';
 }
 
-/** RFC 9112 6: a body is announced; RFC 9113 8.1: a stream that did not end with its headers. */
-function hasBody(request: ClientRequest): boolean {
-  if ('stream' in request && request.httpVersionMajor === 2)
-    return !(request as Http2ServerRequest).stream.endAfterHeaders;
-  const { headers } = request;
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+/** A read over all namespaces that bedrock lets pass without the gateway's own: the API server leaves that one out. */
+export function excludeNamespace(query: string, namespace: string | undefined): string {
+  if (namespace === undefined) return query;
+  const selector = `metadata.namespace!=${namespace}`;
+  const pairs = query === '' ? [] : query.split('&');
+  const index = pairs.findIndex((pair) => pair.startsWith('fieldSelector='));
+  if (index === -1) pairs.push(`fieldSelector=${encodeURIComponent(selector)}`);
+  else pairs[index] = `${pairs[index]}${pairs[index] === 'fieldSelector=' ? '' : '%2C'}${encodeURIComponent(selector)}`;
+  return pairs.join('&');
 }

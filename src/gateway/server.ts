@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import { createSecureServer, type Http2SecureServer, type Http2Session, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { ClientRequest, ClientResponse } from './exchange.ts';
@@ -65,7 +65,10 @@ export class FrontDoor {
       },
     } as Parameters<typeof createSecureServer>[0]);
 
-    this.server.on('request', handlers.request);
+    this.server.on('request', (request: ClientRequest, response: ClientResponse) => {
+      if ('stream' in request && request.stream?.session) this.#begin(request.stream.session, response);
+      handlers.request(request, response);
+    });
     this.server.on('upgrade', handlers.upgrade);
     // CONNECT asks for a tunnel; there is none to be had.
     this.server.on('connect', (_request: unknown, socket: { destroy?(): void }) => socket.destroy?.());
@@ -135,19 +138,16 @@ export class FrontDoor {
     session.once('stream', () => session.setTimeout(this.#options.idleTimeout));
   }
 
-  /** Sessions with a request under way, kept by the pipeline; such a session is never idle. */
-  readonly #busy = new Map<ServerHttp2Session, number>();
+  /** Requests under way of each HTTP/2 session; one that has any is never idle. */
+  readonly #busy = new Map<Http2Session, number>();
 
-  /** Marks a request of an HTTP/2 session as under way. */
-  begin(session: ServerHttp2Session): void {
+  #begin(session: Http2Session, response: ClientResponse): void {
     this.#busy.set(session, (this.#busy.get(session) ?? 0) + 1);
-  }
-
-  /** Marks it as done. */
-  end(session: ServerHttp2Session): void {
-    const left = (this.#busy.get(session) ?? 1) - 1;
-    if (left === 0) this.#busy.delete(session);
-    else this.#busy.set(session, left);
+    response.once('close', () => {
+      const left = (this.#busy.get(session) ?? 1) - 1;
+      if (left === 0) this.#busy.delete(session);
+      else this.#busy.set(session, left);
+    });
   }
 
   #material() {

@@ -1,0 +1,199 @@
+import type { Server } from 'node:http';
+import type { GatewayConfiguration } from '../config/gateway.ts';
+import { SallyportError } from '../errors.ts';
+import { type Authenticator, createAuthenticator } from '../identity/authenticator.ts';
+import { installationKey } from '../identity/installation-key.ts';
+import { Via } from '../identity/upstream-name.ts';
+import { locate } from '../kubernetes/locate.ts';
+import { Transport } from '../kubernetes/transport.ts';
+import type { Logger } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { Checks, probeServer } from '../observe/probes.ts';
+import { Forward } from '../upstream/forward.ts';
+import { Own } from '../upstream/own.ts';
+import { secretStore } from '../upstream/secret-store.ts';
+import { AgentSessions } from './agent-sessions.ts';
+import { Endpoints } from './endpoints.ts';
+import { Evidence } from './evidence.ts';
+import { clientSocket, type Exchange } from './exchange.ts';
+import { Judge } from './judge.ts';
+import { CallerLimits } from './limits.ts';
+import { LiveExchanges } from './live.ts';
+import { Observer } from './observer.ts';
+import { Pipeline } from './pipeline.ts';
+import { Policies } from './policies.ts';
+import { FrontDoor } from './server.ts';
+import { Upgrades } from './upgrades.ts';
+
+export interface RunningGateway {
+  readonly port: number;
+  readonly probePort: number;
+  /** Not ready, drain, GOAWAY, streams given their deadline, then everything ends. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the gateway: resolves when it serves. Until the first whole list of policies it answers 503 to everyone.
+ * @throws Error with one line saying what is wrong: a file, a permission, an API server out of reach.
+ */
+export async function startGateway(
+  configuration: GatewayConfiguration,
+  log: Logger,
+  version: string,
+): Promise<RunningGateway> {
+  const { upstream, listen, probes, identity, limits, streams, shutdown } = configuration;
+  const metrics = new Metrics(version);
+  const liveness = new Checks();
+  const readiness = new Checks();
+  const connection = locate({
+    kubeconfig: upstream.kubeconfig,
+    context: upstream.context,
+    onError: (error) => log.warn({ error }, 'a credential file could not be re-read; the last good one stays in use'),
+  });
+  const transport = new Transport(connection, { connectTimeout: upstream.connectTimeout });
+  const own = new Own(transport, upstream.namespace);
+  const forward = new Forward(connection, upstream);
+  const key = await installationKey(secretStore(own));
+
+  const policies = new Policies({ transport, log, metrics, configuration });
+  const sessions = new AgentSessions({
+    configuration: identity.sessions,
+    audience: configuration.audience,
+    installationKey: key,
+    transport,
+    own,
+    log,
+  });
+  const authenticator = createAuthenticator(identity, {
+    reviewToken: (token, audiences, signal) => own.tokenReview(token, audiences, signal),
+    sessions: sessions.verifier,
+    log,
+  });
+
+  const live = new LiveExchanges();
+  sessions.onEnded((ended) => {
+    if ('session' in ended) live.endSession(ended.session, ended.reason.toLowerCase());
+    else live.endAgent(ended.agent);
+  });
+  const via = new Via(key);
+  const observer = new Observer(metrics, log);
+  let door: FrontDoor | undefined;
+  const rooms = {
+    authenticate: (exchange: Exchange) => authenticate(authenticator, sessions, metrics, exchange),
+    via: (name: Parameters<Via['of']>[0]) => via.of(name, Date.now()),
+    judge: new Judge(
+      policies,
+      new Evidence({
+        forward,
+        via: (exchange) => via.of(exchange.identity!, Date.now()),
+        namespace: (name) => policies.namespace(name),
+        servedByAPIServer: (group, version) => policies.servedByAPIServer(group, version),
+        bodyTimeout: listen.bodyTimeout,
+      }),
+    ),
+    approver: {
+      hold: async (exchange: Exchange) => {
+        throw new SallyportError('SP_APPROVAL_REQUIRED', exchange.decision!.reason);
+      },
+    },
+    recorder: { open: async () => ({ close: () => {} }) },
+    forward,
+    stages: [],
+    limits: new CallerLimits(limits, (limit) => metrics.limitsHit.inc(limit)),
+    live,
+    endpoints: new Endpoints(sessions.endpoint, listen.bodyTimeout),
+    observer,
+    stallTimeout: listen.stallTimeout,
+    closing: () => door?.closing ?? false,
+  };
+  const pipeline = new Pipeline(rooms);
+  const upgrades = new Upgrades(pipeline, rooms, { ...streams, ...upstream });
+  door = new FrontDoor(
+    { ...listen, ...listen.tls, clientCAFile: identity.clientCertificates?.caFile },
+    {
+      request: (request, response) => void pipeline.handle(request, response),
+      upgrade: (request, socket, head) => void upgrades.handle(request, socket, head),
+      connectionError: () => {},
+    },
+  );
+
+  readiness.register('policies', () => policies.check());
+  readiness.register('sessions', () => sessions.check());
+  readiness.register('issuers', () => authenticator.ready().ready || 'no issuer’s keys are loaded yet');
+  let stopping = false;
+  readiness.register('stopping', () => !stopping || 'this replica is stopping');
+  metrics.beforeScrape(() => {
+    for (const informer of [...policies.informers, ...sessions.informers]) {
+      metrics.watchAge.set(Math.min(informer.age() / 1_000, 1e9), informer.name);
+      metrics.watchSynced.set(informer.synced ? 1 : 0, informer.name);
+      metrics.watchObjects.set(informer.counts.objects, informer.name);
+    }
+  });
+
+  const probe = probeServer({ liveness, readiness, metrics });
+  const probePort = await listenOn(probe, probes.address, probes.port);
+  await Promise.all([policies.start(), sessions.start()]);
+  const port = await door.listen(listen.address, listen.port);
+  log.info({ port, probePort, version, upstream: connection.description }, 'serving');
+
+  return {
+    port,
+    probePort,
+    async stop() {
+      stopping = true;
+      log.info({ open: live.size }, 'stopping: not ready');
+      await delay(shutdown.readyDelay);
+      door.stopAccepting();
+      live.endStreams(shutdown.streamDeadline);
+      await live.drained(Math.max(shutdown.drainTimeout, shutdown.streamDeadline));
+      live.endAll('this replica is stopping: run the command again');
+      await delay(50);
+      door.destroy();
+      await Promise.all([policies.stop(), sessions.stop(), authenticator.close(), forward.close()]);
+      await transport.close();
+      await new Promise((resolve) => probe.close(resolve).closeAllConnections());
+      log.info('stopped');
+    },
+  };
+}
+
+async function authenticate(
+  authenticator: Authenticator,
+  sessions: AgentSessions,
+  metrics: Metrics,
+  exchange: Exchange,
+) {
+  const { request } = exchange;
+  try {
+    const caller = await authenticator.authenticate({
+      rawHeaders: request.rawHeaders,
+      target: request.url ?? '',
+      socket: clientSocket(request),
+    });
+    sessions.admit(caller);
+    metrics.authentications.inc(caller.method, 'accepted');
+    return caller;
+  } catch (error) {
+    const code = error instanceof SallyportError ? error.code : undefined;
+    const result =
+      code === 'SP_CREDENTIAL_EXPIRED' ? 'expired' : code === 'SP_NOT_AUTHENTICATED' ? 'rejected' : 'unavailable';
+    metrics.authentications.inc('None', result);
+    throw error;
+  }
+}
+
+function listenOn(server: Server, address: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, address, () => {
+      const bound = server.address();
+      resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
+    });
+  });
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
+}

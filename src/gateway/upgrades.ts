@@ -1,0 +1,120 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { SallyportError } from '../errors.ts';
+import { asSallyportError } from './answer.ts';
+import { Exchange } from './exchange.ts';
+import type { Pipeline, Rooms } from './pipeline.ts';
+import type { Outcome } from './relay.ts';
+import type { UpgradeContext, UpgradeLimits } from './upgrade/context.ts';
+import { answerOrdinary, refuseUpgrade } from './upgrade/raw-answer.ts';
+import { handleUpgrade } from './upgrade/upgrade.ts';
+import { UpstreamRefusal } from './upstream-refusal.ts';
+
+export interface UpgradesOptions extends UpgradeLimits {
+  /** Milliseconds for TCP and TLS to the API server, and for its answer. */
+  readonly connectTimeout: number;
+  readonly requestTimeout: number;
+}
+
+/** Walks an upgrade (exec, attach, port-forward, proxy) through the same rooms as every request. */
+export class Upgrades {
+  readonly #pipeline: Pipeline;
+  readonly #rooms: Rooms;
+  readonly #options: UpgradesOptions;
+
+  constructor(pipeline: Pipeline, rooms: Rooms, options: UpgradesOptions) {
+    this.#pipeline = pipeline;
+    this.#rooms = rooms;
+    this.#options = options;
+  }
+
+  async handle(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const exchange = new Exchange(request);
+    const { observer, live } = this.#rooms;
+    observer.began(exchange);
+    // Until the bridge listens, a client that breaks off must not become an uncaught error.
+    const onError = (): void => exchange.end(asSallyportError(new Error('the client left')));
+    socket.on('error', onError);
+    try {
+      observer.ended(exchange, await this.#walk(exchange, request, socket, head));
+    } catch (error) {
+      observer.ended(exchange, refuse(exchange, socket, error));
+    } finally {
+      live.remove(exchange);
+      exchange.lease?.release();
+    }
+  }
+
+  async #walk(exchange: Exchange, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Outcome> {
+    const rooms = this.#rooms;
+    await this.#pipeline.identify(exchange);
+    this.#pipeline.describe(exchange);
+    exchange.lease!.becomeStream();
+    await this.#pipeline.decide(exchange);
+    const event = await rooms.recorder.open(exchange);
+    try {
+      await rooms.judge.confirmTarget(exchange);
+      live(rooms, exchange);
+      const { bytesToClient, status, error } = await handleUpgrade(this.#context(exchange, request, socket, head));
+      const outcome: Outcome = {
+        status,
+        bytes: bytesToClient,
+        upstreamDuration: 0,
+        end: error === undefined ? 'Complete' : 'Ended',
+      };
+      event.close(outcome);
+      return outcome;
+    } catch (error) {
+      event.close(asSallyportError(error));
+      throw error;
+    }
+  }
+
+  #context(exchange: Exchange, request: IncomingMessage, socket: Duplex, head: Buffer): UpgradeContext {
+    const { forward, judge } = this.#rooms;
+    const { connection } = forward;
+    const certificate = connection.clientCertificate();
+    const outgoing = this.#pipeline.outgoingHead(exchange);
+    return {
+      request,
+      socket,
+      head,
+      operation: exchange.operation!,
+      requestID: exchange.id,
+      upstream: {
+        origin: connection.server,
+        tls: {
+          ca: connection.ca(),
+          cert: certificate?.cert,
+          key: certificate?.key,
+          serverName: connection.serverName,
+        },
+        headers: () => forward.upgradeHeaders(outgoing),
+        connectTimeout: this.#options.connectTimeout,
+        answerTimeout: this.#options.requestTimeout,
+      },
+      answerHeaders: ['Audit-ID', exchange.id, 'X-Request-Id', exchange.id],
+      judgePort: async (port) => judge.judgePort(exchange, port),
+      signal: exchange.signal,
+      limits: this.#options,
+      tap: undefined,
+    };
+  }
+}
+
+function live(rooms: Rooms, exchange: Exchange): void {
+  rooms.live.watchExpiry(exchange);
+  rooms.observer.streaming(exchange);
+}
+
+function refuse(exchange: Exchange, socket: Duplex, error: unknown): SallyportError {
+  const known = asSallyportError(error);
+  const headers = ['Audit-ID', exchange.id, 'X-Request-Id', exchange.id];
+  if (known.status === 401) headers.push('WWW-Authenticate', 'Bearer realm="sallyport"');
+  if (error instanceof UpstreamRefusal) {
+    answerOrdinary(socket, error.status, ['Content-Type', 'application/json', ...headers], error.body);
+  } else {
+    refuseUpgrade(socket, known, exchange.id, headers);
+  }
+  return known;
+}
