@@ -41,7 +41,10 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
   const code = await new Promise<number>((resolve) => {
     let stopping = false;
     const stop = (signal: NodeJS.Signals): void => {
-      if (stopping) return resolve(signal === 'SIGINT' ? 130 : 143);
+      if (stopping) {
+        resolve(signal === 'SIGINT' ? 130 : 143);
+        return;
+      }
       stopping = true;
       running.stop().then(
         () => resolve(0),
