@@ -1,0 +1,148 @@
+import { escapeLine } from '../errors.ts';
+import type { AgentPolicyStatus } from '../policy/agent-policy.ts';
+import type { CompiledPolicy } from '../policy/compiled-policy.ts';
+
+/** What one replica has to say of a policy. */
+export interface PolicyReport {
+  readonly replica: string;
+  /** Unix milliseconds. */
+  readonly now: number;
+  readonly policy: Pick<CompiledPolicy, 'generation' | 'errors'> & {
+    readonly rules: readonly { readonly name: string }[];
+  };
+  /** Expressions that had no answer since the last report, by rule. */
+  readonly faults: ReadonlyMap<string, RuleFaults>;
+}
+
+export interface RuleFaults {
+  readonly count: number;
+  readonly lastTime: number;
+  readonly lastMessage: string;
+}
+
+type Condition = NonNullable<AgentPolicyStatus['conditions']>[number];
+
+export const STATUS_BOUNDS = { errors: 16, replicas: 16, counters: 64, message: 512 } as const;
+
+/** An entry that lags a generation for so long belongs to a replica that is gone: live ones load within a second. */
+const LAGGING = 600_000;
+/** Milliseconds after which a replica renews its entry. */
+export const RENEWAL = 43_200_000;
+/** An entry that was not renewed twice is left behind. */
+const FORGOTTEN = 2 * RENEWAL;
+
+/**
+ * The status of a policy after one replica's report. Every replica writes the same of what all of them see, its own
+ * entry in `replicas`, and adds to the counters, so they do not undo each other's words.
+ * @returns undefined when nothing would change, or when a replica with a newer generation has spoken already.
+ */
+export function nextStatus(current: AgentPolicyStatus, report: PolicyReport): AgentPolicyStatus | undefined {
+  const { policy } = report;
+  if ((current.observedGeneration ?? 0) > policy.generation) return undefined;
+  const next: AgentPolicyStatus = {
+    observedGeneration: policy.generation,
+    ruleCount: policy.rules.length,
+    conditions: conditions(current.conditions ?? [], report),
+    compileErrors: policy.errors.slice(0, STATUS_BOUNDS.errors).map((error) => ({
+      ...(error.rule === '' ? {} : { rule: error.rule }),
+      expression: line(error.expression, 256),
+      ...(error.line === undefined ? {} : { line: error.line }),
+      ...(error.column === undefined ? {} : { column: error.column }),
+      message: line(error.message),
+    })),
+    replicas: replicas(current.replicas ?? [], report),
+    counters: counters(current.counters ?? [], report),
+  };
+  const before = { ...EMPTY, ...current };
+  const same = (Object.keys(next) as (keyof AgentPolicyStatus)[]).every(
+    (key) => stable(next[key]) === stable(before[key]),
+  );
+  return same ? undefined : next;
+}
+
+const EMPTY: AgentPolicyStatus = { conditions: [], compileErrors: [], replicas: [], counters: [] };
+
+function conditions(current: readonly Condition[], { policy, now }: PolicyReport): readonly Condition[] {
+  const before = current.find(({ type }) => type === 'Ready');
+  const [first] = policy.errors;
+  const count = policy.errors.length;
+  const status = first === undefined ? 'True' : 'False';
+  const ready: Condition = {
+    type: 'Ready',
+    status,
+    reason: first === undefined ? 'Compiled' : 'CompileError',
+    message:
+      first === undefined
+        ? 'every rule is in force'
+        : line(
+            `${count === 1 ? 'one mistake' : `${count} mistakes`}; rules with one allow nothing. ` +
+              `${first.rule === '' ? '' : `${first.rule}, `}${first.expression}` +
+              `${first.line === undefined ? '' : `, line ${first.line}:${first.column ?? 1}`}: ${first.message}`,
+          ),
+    lastTransitionTime: before?.status === status ? before.lastTransitionTime : time(now),
+    observedGeneration: policy.generation,
+  };
+  return [...current.filter(({ type }) => type !== 'Ready'), ready];
+}
+
+type Replica = NonNullable<AgentPolicyStatus['replicas']>[number];
+
+function replicas(current: readonly Replica[], { replica, policy, now }: PolicyReport): readonly Replica[] {
+  const others = current.filter(({ name, loadedGeneration, loadedTime }) => {
+    const age = now - Date.parse(loadedTime);
+    return name !== replica && !(age > FORGOTTEN || (loadedGeneration < policy.generation && age > LAGGING));
+  });
+  const mine = current.find(({ name }) => name === replica);
+  const keep = mine?.loadedGeneration === policy.generation && now - Date.parse(mine.loadedTime) < RENEWAL / 2;
+  const own: Replica = keep ? mine : { name: replica, loadedGeneration: policy.generation, loadedTime: time(now) };
+  return [...others, own]
+    .sort((a, b) => Date.parse(b.loadedTime) - Date.parse(a.loadedTime) || compare(a.name, b.name))
+    .slice(0, STATUS_BOUNDS.replicas)
+    .sort((a, b) => compare(a.name, b.name));
+}
+
+type Counter = NonNullable<AgentPolicyStatus['counters']>[number];
+
+function counters(current: readonly Counter[], { policy, faults }: PolicyReport): readonly Counter[] {
+  const known = new Map(current.map((counter) => [counter.rule, counter]));
+  const result: Counter[] = [];
+  for (const { name } of policy.rules) {
+    const before = known.get(name);
+    const more = faults.get(name);
+    if (more === undefined) {
+      if (before !== undefined) result.push(before);
+      continue;
+    }
+    result.push({
+      ...before,
+      rule: name,
+      errors: (before?.errors ?? 0) + more.count,
+      lastErrorTime: time(more.lastTime),
+      lastError: line(more.lastMessage),
+    });
+  }
+  return result.slice(0, STATUS_BOUNDS.counters);
+}
+
+function line(text: string, bound: number = STATUS_BOUNDS.message): string {
+  const escaped = escapeLine(text);
+  return escaped.length > bound ? `${escaped.slice(0, bound - 1)}…` : escaped;
+}
+
+/** RFC 3339 in whole seconds, as Kubernetes writes times. */
+function time(now: number): string {
+  return `${new Date(now).toISOString().slice(0, 19)}Z`;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** JSON that does not depend on the order of keys, which the API server changes. */
+function stable(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => compare(a, b)))
+      : part,
+  );
+}
