@@ -39,8 +39,12 @@ export class AdminClient {
         },
       );
       asked.on('error', reject);
-      if (body !== undefined) asked.setHeader('content-type', contentType);
-      asked.end(body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body));
+      if (body === undefined) return void asked.end();
+      const text = typeof body === 'string' ? body : JSON.stringify(body);
+      asked.setHeader('content-type', contentType);
+      // Without it node sends the body of a DELETE unframed, and the server takes it for the next request.
+      asked.setHeader('content-length', Buffer.byteLength(text));
+      asked.end(text);
     });
   }
 
