@@ -41,8 +41,7 @@ export function compileBranch(compiler: Compiler, node: Node): Run {
   if (!isAttribute(node) || compiler.constantOf(node) !== undefined) return compiler.compile(node).run;
   const { root, steps, fields } = unwind(compiler, node);
   if (isConditional(root)) return compileAttribute(compiler, node);
-  if (root.kind !== 'identifier') return compileAttribute(compiler, node);
-  const start = compileIdentifier(compiler, root);
+  const start = root.kind === 'identifier' ? compileIdentifier(compiler, root) : compiler.compile(root).run;
   if (steps.length === 0) return start;
   return fields === undefined ? walk(start, steps, 0) : walkFields(start, fields, steps, 0);
 }

@@ -26,7 +26,7 @@ const UNESCAPED: Readonly<Record<Mode, string>> = {
 const stays = (character: string, mode: Mode): boolean =>
   UNRESERVED.test(character) || UNESCAPED[mode].includes(character);
 
-function escape(text: string, mode: Mode): string {
+function percentEncode(text: string, mode: Mode): string {
   let out = '';
   for (const character of text) {
     if (character.length === 1 && character < '\x80' && stays(character, mode)) out += character;
@@ -38,7 +38,7 @@ function escape(text: string, mode: Mode): string {
 }
 
 /** Undefined: a bad escape, or a character that the part may not have. */
-function unescape(text: string, mode: Mode): string | undefined {
+function percentDecode(text: string, mode: Mode): string | undefined {
   if (/%(?![0-9a-fA-F]{2})/.test(text)) return undefined;
   if (mode === 'host') {
     // In a host only bytes beyond ASCII may be escaped, and `%25` for a zone.
@@ -71,7 +71,7 @@ export function parseURL(text: string): GoURL | undefined {
   const hash = text.indexOf('#');
   const parsed = parse(hash === -1 ? text : text.slice(0, hash), false);
   if (parsed === undefined || hash === -1) return parsed;
-  const fragment = unescape(text.slice(hash + 1), 'fragment');
+  const fragment = percentDecode(text.slice(hash + 1), 'fragment');
   return fragment === undefined ? undefined : { ...parsed, fragment };
 }
 
@@ -109,9 +109,9 @@ function parse(text: string, viaRequest: boolean): GoURL | undefined {
     authority = parsed;
     rest = slash === -1 ? '' : rest.slice(slash);
   }
-  const path = unescape(rest, 'path');
+  const path = percentDecode(rest, 'path');
   if (path === undefined) return undefined;
-  const rawPath = escape(path, 'path') === rest ? '' : rest;
+  const rawPath = percentEncode(path, 'path') === rest ? '' : rest;
   return { ...empty, ...query, ...authority, scheme, path, rawPath };
 }
 
@@ -121,7 +121,7 @@ function parseAuthority(authority: string): { userinfo: string | undefined; host
   if (host === undefined) return undefined;
   if (at === -1) return { userinfo: undefined, host };
   const userinfo = authority.slice(0, at);
-  if (!/^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(userinfo) || unescape(userinfo, 'userinfo') === undefined)
+  if (!/^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(userinfo) || percentDecode(userinfo, 'userinfo') === undefined)
     return undefined;
   return { userinfo, host };
 }
@@ -130,11 +130,11 @@ function parseHost(host: string): string | undefined {
   if (host.startsWith('[')) {
     const close = host.lastIndexOf(']');
     if (close === -1 || !validPort(host.slice(close + 1))) return undefined;
-    return unescape(host, 'host');
+    return percentDecode(host, 'host');
   }
   const colon = host.indexOf(':');
   if (colon !== -1 && !validPort(host.slice(colon))) return undefined;
-  return unescape(host, 'host');
+  return percentDecode(host, 'host');
 }
 
 const validPort = (text: string): boolean => text === '' || /^:[0-9]*$/.test(text);
@@ -154,7 +154,7 @@ export function portOf({ host }: GoURL): string {
 export function escapedPathOf({ path, rawPath }: GoURL): string {
   const valid = rawPath !== '' && /^[A-Za-z0-9\-_.~!$&'()*+,;=:@[\]%/]*$/.test(rawPath);
   if (valid) return rawPath;
-  return path === '*' ? '*' : escape(path, 'path');
+  return path === '*' ? '*' : percentEncode(path, 'path');
 }
 
 /** Pairs that cannot be decoded, or hold a semicolon, are left out. */
@@ -163,8 +163,8 @@ export function queryOf({ rawQuery }: GoURL): Map<string, string[]> {
   for (const pair of rawQuery.split('&')) {
     if (pair === '' || pair.includes(';')) continue;
     const equals = pair.indexOf('=');
-    const key = unescape(equals === -1 ? pair : pair.slice(0, equals), 'query');
-    const value = unescape(equals === -1 ? '' : pair.slice(equals + 1), 'query');
+    const key = percentDecode(equals === -1 ? pair : pair.slice(0, equals), 'query');
+    const value = percentDecode(equals === -1 ? '' : pair.slice(equals + 1), 'query');
     if (key === undefined || value === undefined) continue;
     const known = values.get(key);
     if (known === undefined) values.set(key, [value]);
@@ -178,10 +178,10 @@ export function formatURL(url: GoURL): string {
   if (url.opaque !== '') out += url.opaque;
   else {
     if (url.host !== '' || url.userinfo !== undefined) {
-      out += `//${url.userinfo === undefined ? '' : `${url.userinfo}@`}${escape(url.host, 'host')}`;
+      out += `//${url.userinfo === undefined ? '' : `${url.userinfo}@`}${percentEncode(url.host, 'host')}`;
     }
     out += escapedPathOf(url);
   }
   if (url.forceQuery || url.rawQuery !== '') out += `?${url.rawQuery}`;
-  return url.fragment === '' ? out : `${out}#${escape(url.fragment, 'fragment')}`;
+  return url.fragment === '' ? out : `${out}#${percentEncode(url.fragment, 'fragment')}`;
 }

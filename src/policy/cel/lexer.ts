@@ -37,8 +37,8 @@ const STRING_REST: Readonly<Record<string, RegExp>> = {
   "'''": new RegExp(String.raw`(?:(?!''')[^\\]|${ESCAPE})*'''`, 'y'),
   'r"': /[^"\n\r]*"/y,
   "r'": /[^'\n\r]*'/y,
-  'r"""': /(?:(?!""")[^])*"""/y,
-  "r'''": /(?:(?!''')[^])*'''/y,
+  'r"""': /(?:(?!""").)*"""/sy,
+  "r'''": /(?:(?!''').)*'''/sy,
 };
 
 /** Splits an expression into tokens; the last one is `end`. */

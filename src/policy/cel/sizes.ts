@@ -27,6 +27,8 @@ export function sizeOf(value: CelValue): number {
 /** Cost of reading so much text: a tenth, rounded up. */
 export const textCost = (size: number): number => Math.ceil(size * STRING_FACTOR);
 
+/** Reading the second argument. */
+export const readSecond: Cost = (_result, _text, part) => textCost(sizeOf(part!));
 /** Reading the first argument once; twice. */
 export const readOnce: Cost = (_result, text) => textCost(sizeOf(text!));
 export const readTwice: Cost = (_result, text) => Math.ceil(sizeOf(text!) * 2 * STRING_FACTOR);

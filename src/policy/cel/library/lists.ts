@@ -175,7 +175,7 @@ export const lists: readonly FunctionDeclaration[] = [
     [
       method('list_flatten', [listOf(LIST)], LIST, flatten, { cost: (_result, list) => listCost(sizeOf(list!)) }),
       method('list_flatten_int', [listOf(DYN), INT], listOf(DYN), flatten, {
-        cost: (_result, list, depth) => listCost(sizeOf(list!), Math.max(Number(depth), 0)),
+        cost: (_result, list, depth) => listCost(sizeOf(list!), Math.abs(Number(depth))),
       }),
     ],
     { unguarded: true },

@@ -1,7 +1,7 @@
 import type { Budget } from '../budget.ts';
 import { declare, type FunctionDeclaration, method, type Overload, overload } from '../declarations.ts';
 import { arithmetic, contains, negate, not, type Relation, relation } from '../operators.ts';
-import { containsCost, joinedCost, readOnce, sizeOf, smallerCost } from '../sizes.ts';
+import { containsCost, joinedCost, readSecond, sizeOf, smallerCost } from '../sizes.ts';
 import { codePointLength } from '../text.ts';
 import {
   BOOL,
@@ -157,13 +157,13 @@ const functions: FunctionDeclaration[] = [
       BOOL,
       (_: Budget, text: string, part: string) => text.startsWith(part),
       {
-        cost: readOnce,
+        cost: readSecond,
       },
     ),
   ]),
   declare('endsWith', [
     method('ends_with_string', [STRING, STRING], BOOL, (_: Budget, text: string, part: string) => text.endsWith(part), {
-      cost: readOnce,
+      cost: readSecond,
     }),
   ]),
 ];
