@@ -53,6 +53,9 @@ export class Observer {
       upstreamTime: failed || result.upstreamDuration === 0 ? undefined : result.upstreamDuration / 1_000,
     });
     if (failed) this.#metrics.errors.inc(result.code);
+    if (decision !== undefined && decision.faults.length > 0) {
+      this.#metrics.policyEvaluationErrors.inc(decision.action, 'condition');
+    }
     const level = failed ? (result.status >= 500 ? 'error' : 'warn') : decision?.free ? 'debug' : 'info';
     if (!this.#log.isLevelEnabled(level)) return;
     this.#log[level](
@@ -65,6 +68,7 @@ export class Observer {
           ? {}
           : { decision: { action: decision.action, policy: decision.policy, rule: decision.rule } }),
         ...(decision === undefined || decision.audit.length === 0 ? {} : { shadow: decision.audit }),
+        ...(decision === undefined || decision.faults.length === 0 ? {} : { faults: decision.faults }),
         status: result.status,
         milliseconds: Math.round(duration * 10) / 10,
         ...(failed ? failureFields(result) : { bytes: result.bytes, end: result.end }),
