@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SallyportError } from '../errors.ts';
+import { REQUEST_CASES } from './cases/all.ts';
 import type { Operation } from './operation.ts';
-import { REQUEST_CASES } from './request.cases.ts';
 import { parseRequest } from './request.ts';
 
 const NOTHING: Partial<Operation> = {

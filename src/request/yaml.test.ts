@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SallyportError } from '../errors.ts';
+import { ACCEPTED, REFUSED } from './cases/yaml.ts';
 import { writeJson } from './json.ts';
-import { ACCEPTED, REFUSED } from './yaml.cases.ts';
 import { goNumber, MAX_YAML_LENGTH, parseYaml } from './yaml.ts';
 
 for (const [yaml, json] of ACCEPTED) {

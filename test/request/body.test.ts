@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Body, parseBody, withDeleteOptions } from '../../src/request/body.ts';
+import { ACCEPTED } from '../../src/request/cases/yaml.ts';
 import { writeJson } from '../../src/request/json.ts';
 import { parseRequest } from '../../src/request/request.ts';
-import { ACCEPTED } from '../../src/request/yaml.cases.ts';
 import { parseYaml } from '../../src/request/yaml.ts';
 import { type Cluster, sharedCluster } from '../cluster/cluster.ts';
 

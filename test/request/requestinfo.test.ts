@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:https';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { REQUEST_CASES, type RequestCase } from '../../src/request/request.cases.ts';
+import { REQUEST_CASES } from '../../src/request/cases/all.ts';
+import type { RequestCase } from '../../src/request/cases/case.ts';
 import { parseRequest } from '../../src/request/request.ts';
 import { type AuditEvent, type Cluster, sharedCluster } from '../cluster/cluster.ts';
 

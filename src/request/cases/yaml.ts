@@ -1,6 +1,6 @@
 /**
- * YAML documents and the JSON that Kubernetes makes of them (sigs.k8s.io/yaml over go-yaml v2; compared with a real API
- * server by `test/request/requestinfo.test.ts`, as the value of `v` in a ConfigMap's annotation-free spec).
+ * YAML documents and the JSON that Kubernetes makes of them: sigs.k8s.io/yaml over go-yaml v2, compared with a real API
+ * server by `test/request/body.test.ts`.
  */
 export const ACCEPTED: readonly [yaml: string, json: string][] = [
   ['v: text', '{"v":"text"}'],
