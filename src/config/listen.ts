@@ -5,7 +5,6 @@ import { duration } from './duration.ts';
 export const listen = z.strictObject({
   address: z.string().default('0.0.0.0').describe('Address to listen on.'),
   port: z.int().min(0).max(65535).default(8443).describe('Port; 0 takes a free one.'),
-  publicURL: z.url().optional().describe('The URL that agents use, written into kubeconfigs and messages.'),
   tls: z
     .strictObject({
       certFile: z.string().describe('PEM certificate chain; re-read when it changes.'),

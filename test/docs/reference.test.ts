@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseConfiguration } from '../../src/config/load.ts';
+import { REFERENCE } from './reference.ts';
+
+const ROOT = new URL('../../', import.meta.url);
+
+for (const [file, make] of Object.entries(REFERENCE)) {
+  test(`${file} says what the code says (node test/docs/generate.ts writes it anew)`, () => {
+    assert.equal(readFileSync(new URL(file, ROOT), 'utf8'), make());
+  });
+}
+
+test('the configuration in docs/configuration.md is examples/gateway.yaml, and sound', () => {
+  const page = readFileSync(new URL('docs/configuration.md', ROOT), 'utf8');
+  const example = readFileSync(new URL('examples/gateway.yaml', ROOT), 'utf8');
+  const shown = /```yaml\n([\s\S]*?)```/.exec(page)![1]!;
+  assert.equal(example.replace(/^#.*\n/gm, ''), shown);
+  assert.equal(parseConfiguration(example, 'examples/gateway.yaml').listen.port, 8443);
+});
