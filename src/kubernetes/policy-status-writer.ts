@@ -2,7 +2,7 @@ import type { AgentPolicyStatus } from '../policy/agent-policy.ts';
 import type { CompiledPolicy } from '../policy/compiled-policy.ts';
 import { isStatus } from './api-error.ts';
 import { BackOff, pause } from './back-off.ts';
-import { nextStatus, RENEWAL, type RuleFaults } from './policy-status.ts';
+import { hasLagging, LAGGING, nextStatus, RENEWAL, type RuleFaults } from './policy-status.ts';
 import type { Transport } from './transport.ts';
 
 export interface PolicyStatusWriterOptions {
@@ -22,7 +22,7 @@ export interface Pace {
   readonly faults: number;
 }
 
-const PACE: Pace = { perPolicy: 2_000, overall: 50, faults: 15_000 };
+const PACE: Pace = { perPolicy: 2_000, overall: 50, faults: 60_000 };
 
 interface Work {
   policy: CompiledPolicy;
@@ -175,7 +175,7 @@ export class PolicyStatusWriter {
       }
       work.told = policy;
       work.writtenAt = performance.now();
-      this.#rest(work);
+      this.#rest(work, hasLagging(status ?? object.status ?? {}) ? 1.5 * LAGGING : RENEWAL);
     } catch (error) {
       this.#giveBack(work, taken);
       // Others first: one policy that cannot be written must not stand before all of them.
@@ -185,10 +185,11 @@ export class PolicyStatusWriter {
   }
 
   /** After a write: due again when this replica's entry is to be renewed, or sooner if something came meanwhile. */
-  #rest(work: Work): void {
+  #rest(work: Work, period: number = RENEWAL): void {
+    const now = performance.now();
     if (work.policy !== work.told) work.dueAt = this.#soon(work);
-    else
-      work.dueAt = performance.now() + (work.faults.size > 0 ? this.#pace.faults : RENEWAL * (0.8 + Math.random() / 5));
+    else if (work.faults.size > 0) work.dueAt = now + this.#pace.faults;
+    else work.dueAt = now + period * (0.8 + Math.random() / 2);
   }
 
   #giveBack(work: Work, taken: ReadonlyMap<string, RuleFaults>): void {

@@ -1,5 +1,6 @@
 import { escapeLine } from '../errors.ts';
 import type { AgentPolicyStatus } from '../policy/agent-policy.ts';
+import type { PolicyCompileError } from '../policy/compile-error.ts';
 import type { CompiledPolicy } from '../policy/compiled-policy.ts';
 
 /** What one replica has to say of a policy. */
@@ -22,10 +23,11 @@ export interface RuleFaults {
 
 type Condition = NonNullable<AgentPolicyStatus['conditions']>[number];
 
-export const STATUS_BOUNDS = { errors: 16, replicas: 16, counters: 64, message: 512 } as const;
+/** Those of crds/agentpolicies.yaml. */
+export const STATUS_BOUNDS = { errors: 32, replicas: 32, counters: 64, message: 1024 } as const;
 
 /** An entry that lags a generation for so long belongs to a replica that is gone: live ones load within a second. */
-const LAGGING = 600_000;
+export const LAGGING = 600_000;
 /** Milliseconds after which a replica renews its entry. */
 export const RENEWAL = 43_200_000;
 /** An entry that was not renewed twice is left behind. */
@@ -39,10 +41,11 @@ const FORGOTTEN = 2 * RENEWAL;
 export function nextStatus(current: AgentPolicyStatus, report: PolicyReport): AgentPolicyStatus | undefined {
   const { policy } = report;
   if ((current.observedGeneration ?? 0) > policy.generation) return undefined;
+  const loaded = replicas(current.replicas ?? [], report);
   const next: AgentPolicyStatus = {
     observedGeneration: policy.generation,
     ruleCount: policy.rules.length,
-    conditions: conditions(current.conditions ?? [], report),
+    conditions: conditions(current.conditions ?? [], report, loaded),
     compileErrors: policy.errors.slice(0, STATUS_BOUNDS.errors).map((error) => ({
       ...(error.rule === '' ? {} : { rule: error.rule }),
       expression: line(error.expression, 256),
@@ -50,7 +53,7 @@ export function nextStatus(current: AgentPolicyStatus, report: PolicyReport): Ag
       ...(error.column === undefined ? {} : { column: error.column }),
       message: line(error.message),
     })),
-    replicas: replicas(current.replicas ?? [], report),
+    replicas: loaded,
     counters: counters(current.counters ?? [], report),
   };
   const before = { ...EMPTY, ...current };
@@ -62,27 +65,43 @@ export function nextStatus(current: AgentPolicyStatus, report: PolicyReport): Ag
 
 const EMPTY: AgentPolicyStatus = { conditions: [], compileErrors: [], replicas: [], counters: [] };
 
-function conditions(current: readonly Condition[], { policy, now }: PolicyReport): readonly Condition[] {
+function conditions(
+  current: readonly Condition[],
+  { policy, now }: PolicyReport,
+  replicas: readonly Replica[],
+): readonly Condition[] {
   const before = current.find(({ type }) => type === 'Ready');
   const [first] = policy.errors;
-  const count = policy.errors.length;
-  const status = first === undefined ? 'True' : 'False';
+  const behind = replicas.filter(({ loadedGeneration }) => loadedGeneration !== policy.generation).length;
+  const [status, reason, message] =
+    first !== undefined
+      ? (['False', 'CompileError', mistakes(policy.errors.length, first)] as const)
+      : behind > 0
+        ? (['False', 'Loading', `${behind} of ${replicas.length} replicas have not loaded it yet`] as const)
+        : ([
+            'True',
+            'InForce',
+            `every rule is in force on ${replicas.length === 1 ? 'one replica' : `${replicas.length} replicas`}`,
+          ] as const);
   const ready: Condition = {
     type: 'Ready',
     status,
-    reason: first === undefined ? 'Compiled' : 'CompileError',
-    message:
-      first === undefined
-        ? 'every rule is in force'
-        : line(
-            `${count === 1 ? 'one mistake' : `${count} mistakes`}; rules with one allow nothing. ` +
-              `${first.rule === '' ? '' : `${first.rule}, `}${first.expression}` +
-              `${first.line === undefined ? '' : `, line ${first.line}:${first.column ?? 1}`}: ${first.message}`,
-          ),
+    reason,
+    message: line(message),
     lastTransitionTime: before?.status === status ? before.lastTransitionTime : time(now),
     observedGeneration: policy.generation,
   };
   return [...current.filter(({ type }) => type !== 'Ready'), ready];
+}
+
+function mistakes(count: number, { rule, expression, line: row, column, message }: PolicyCompileError): string {
+  const where = `${rule === '' ? '' : `${rule}, `}${expression}${row === undefined ? '' : `, line ${row}:${column ?? 1}`}`;
+  return `${count === 1 ? 'one mistake' : `${count} mistakes`}; a rule with one allows nothing. ${where}: ${message}`;
+}
+
+/** Replicas that may still have to load this generation, or are gone. */
+export function hasLagging(status: AgentPolicyStatus): boolean {
+  return (status.replicas ?? []).some(({ loadedGeneration }) => loadedGeneration !== status.observedGeneration);
 }
 
 type Replica = NonNullable<AgentPolicyStatus['replicas']>[number];
@@ -118,7 +137,7 @@ function counters(current: readonly Counter[], { policy, faults }: PolicyReport)
       rule: name,
       errors: (before?.errors ?? 0) + more.count,
       lastErrorTime: time(more.lastTime),
-      lastError: line(more.lastMessage),
+      lastError: line(more.lastMessage, 512),
     });
   }
   return result.slice(0, STATUS_BOUNDS.counters);
