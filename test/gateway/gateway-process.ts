@@ -10,7 +10,7 @@ import { stringify } from 'yaml';
 import { CertificateAuthority } from '../cluster/certificates.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { writeKubeconfig } from '../cluster/kubeconfig.ts';
-import { LoopbackIssuer, makeKey } from '../oidc/issuer.ts';
+import { LoopbackIssuer, makeKey } from '../identity/issuer.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const CRDS = ['agentpolicies', 'agentsessions', 'agentfreezes'].map((name) => join(ROOT, 'crds', `${name}.yaml`));
