@@ -1,5 +1,5 @@
 import { SallyportError } from '../errors.ts';
-import { type CelValue, fromJson, isMap, Lazy, mapGet } from '../policy/cel/engine.ts';
+import { type CelValue, isMap, Lazy, mapGet, parseJson } from '../policy/cel/engine.ts';
 import type { Needs } from '../policy/needs.ts';
 import type { Question } from '../policy/question.ts';
 import { type Body, describeBody, parseBody, withDeleteOptions } from '../request/body.ts';
@@ -96,7 +96,7 @@ export class Evidence {
   /** The object as it would be stored, or a line saying why it cannot be known. */
   async #object(exchange: Exchange): Promise<{ value: CelValue } | string> {
     const body = await this.#body(exchange);
-    if (body.kind === 'object' && body.json !== undefined) return { value: fromJson(body.json) };
+    if (body.kind === 'object' && body.json !== undefined) return { value: parseJson(body.json) };
     if (body.kind !== 'object' && body.kind !== 'patch') return 'its body is no object';
     return this.#dryRun(exchange, body);
   }
@@ -125,7 +125,7 @@ export class Evidence {
     );
     // The same request for real would be answered alike; its answer is the caller's to see.
     if (answer.status >= 400) throw new UpstreamRefusal(answer.status, answer.body);
-    return { value: fromJson(answer.body.toString('utf8')) };
+    return { value: parseJson(answer.body.toString('utf8')) };
   }
 
   /** Reads an object under the caller's name: undefined when there is none, a line when it cannot be known. */
@@ -143,7 +143,7 @@ export class Evidence {
       OBJECT_LIMIT,
       exchange.signal,
     );
-    if (answer.status === 200) return fromJson(answer.body.toString('utf8'));
+    if (answer.status === 200) return parseJson(answer.body.toString('utf8'));
     if (answer.status === 404) return undefined;
     if (answer.status === 403) return `${path} may not be read by this caller (RBAC: get)`;
     return `${path} could not be read (HTTP ${answer.status})`;

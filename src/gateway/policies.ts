@@ -6,7 +6,7 @@ import type { Transport } from '../kubernetes/transport.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { AgentPolicy } from '../policy/agent-policy.ts';
-import { type CelValue, fromJson } from '../policy/cel/engine.ts';
+import { type CelValue, parseJson } from '../policy/cel/engine.ts';
 import { compile, type PolicyOptions, type PolicySet } from '../policy/policy-set.ts';
 
 export interface PoliciesOptions {
@@ -164,7 +164,7 @@ export class Policies {
 /** Only what policies may read: names and labels. Annotations can hold the whole manifest again. */
 function namespaceValue(object: KubernetesObject): CelValue {
   const { name, uid, labels } = object.metadata;
-  return fromJson(
+  return parseJson(
     JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, uid, labels: labels ?? {} } }),
   );
 }
