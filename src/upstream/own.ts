@@ -1,7 +1,7 @@
 import { ApiUnreachableError, asked, isStatus } from '../kubernetes/api-error.ts';
 import { isStored } from '../kubernetes/object.ts';
 import { listAll, type Stored } from '../kubernetes/pages.ts';
-import type { ResourcePath } from '../kubernetes/resource-path.ts';
+import { pathOf, type ResourcePath } from '../kubernetes/resource-path.ts';
 import {
   readAccessReview,
   readTokenReview,
@@ -101,6 +101,8 @@ export class Own {
 
   /** @throws ApiError 409 when there is one of that name. */
   async create(kind: OwnKindName, draft: Draft): Promise<OwnObject> {
+    // A name has to be one before it is in a body, too.
+    pathOf(this.#object(kind, draft));
     const path = this.#collection(kind, draft.namespace, draft.name);
     return stored(await this.#ask({ verb: 'create', path, body: this.#body(kind, draft, {}) }), path);
   }
