@@ -75,6 +75,20 @@ export const declare = (
   options: Omit<FunctionDeclaration, 'name' | 'overloads'> = {},
 ): FunctionDeclaration => ({ name, overloads, ...options });
 
+/** `prepare` for a function of one literal, such as `quantity('1Gi')`: its value is worked out once. */
+export const onceForLiteral =
+  (implementation: Implementation): NonNullable<Overload['prepare']> =>
+  (literals) => {
+    const [literal] = literals;
+    if (literals.length !== 1 || literal === undefined) return undefined;
+    let known: CelValue | undefined;
+    return (budget, value) => {
+      known ??= (implementation as AnyImplementation)(budget, literal);
+      // The argument is the literal, unless it is of a type that the guards would have refused.
+      return value === literal ? known : (implementation as AnyImplementation)(budget, value!);
+    };
+  };
+
 /** Joins declarations of one name: several libraries add overloads to `string`, `ip`, `indexOf`. */
 export function merge(declarations: Iterable<FunctionDeclaration>): Map<string, FunctionDeclaration> {
   const merged = new Map<string, FunctionDeclaration>();

@@ -46,6 +46,10 @@ function canonical(encoded: unknown): string {
   if (typeof encoded !== 'object' || encoded === null) return JSON.stringify(encoded);
   const [[kind, content] = ['', null]] = Object.entries(encoded) as [string, unknown][];
   if (kind === 'double') return `double ${Object.is(Number(content), -0) ? '-0' : Number(content)}`;
-  if (kind === 'map') return `map {${(content as unknown[]).map(canonical).sort((a, b) => (a < b ? -1 : 1)).join()}}`;
+  if (kind === 'map')
+    return `map {${(content as unknown[])
+      .map(canonical)
+      .sort((a, b) => (a < b ? -1 : 1))
+      .join()}}`;
   return `${kind} ${canonical(content)}`;
 }

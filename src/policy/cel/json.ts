@@ -3,13 +3,14 @@ import { CelDouble, type CelValue, smallInt } from './values.ts';
 /**
  * JSON as the API server reads it: digits alone, within 64 bits, are an int; `2.0`, `1e3` and what is larger are doubles.
  *
- * `JSON.parse` forgets which a number was, and its reviver, which can tell, makes it some ten times slower. But nearly
+ * `JSON.parse` forgets which a number was, and its reviver, which can tell, makes it many times slower. But nearly
  * no object holds a number that is not a plain integer of up to 15 digits, and one pass of a regular expression over
- * the text (an eighth of the time of parsing it) proves that: then the parsed tree is the CEL value, nothing wrapped,
+ * the text (less than half the time of parsing it) proves that: then the parsed tree is the CEL value, nothing wrapped,
  * nothing copied. Only a text that might hold another number is parsed with the reviver. "Might" errs on the safe side:
  * `"a,1.5"` inside a string is such a text too.
  */
-const ODD_NUMBER = /(?:["\]}\d]\s*:|[[,]|^)\s*-?\d+(?:[.eE]|(?<=\d{16}))/;
+const ODD_NUMBER = /(?:"\s*:|[[,])\s*-?(?:\d+[.eE]|\d{16})/;
+const BARE_NUMBER = /^\s*-?\d/;
 
 const INT64_MAX = 9223372036854775807n;
 const INT64_MIN = -9223372036854775808n;
@@ -19,7 +20,7 @@ const INT64_MIN = -9223372036854775808n;
  * @throws SyntaxError the text is no JSON
  */
 export function parseJson(text: string): CelValue {
-  if (!ODD_NUMBER.test(text)) return JSON.parse(text) as CelValue;
+  if (!ODD_NUMBER.test(text) && !BARE_NUMBER.test(text)) return JSON.parse(text) as CelValue;
   // The reviver's third argument is newer than TypeScript's declaration of it.
   const revive = (_key: string, value: unknown, context: { source?: string }): unknown =>
     typeof value === 'number' ? numberOf(context.source ?? String(value)) : value;

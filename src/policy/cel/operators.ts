@@ -95,16 +95,11 @@ export const not = (_budget: Budget, a: CelValue): CelValue => (typeof a === 'bo
 export type Relation = '<' | '<=' | '>' | '>=';
 
 export function relation(sign: Relation): (budget: Budget, a: CelValue, b: CelValue) => CelValue {
-  const wanted: Readonly<Record<Relation, (order: number) => boolean>> = {
-    '<': (order) => order < 0,
-    '<=': (order) => order <= 0,
-    '>': (order) => order > 0,
-    '>=': (order) => order >= 0,
-  };
-  const holds = wanted[sign];
+  const [whenLess, whenEqual, whenGreater] = [sign[0] === '<', sign.length === 2, sign[0] === '>'];
   return (budget, a, b) => {
     const order = compareValues(a, b, budget);
-    return typeof order === 'number' ? holds(order) : order;
+    if (typeof order !== 'number') return order;
+    return order < 0 ? whenLess : order > 0 ? whenGreater : whenEqual;
   };
 }
 

@@ -27,10 +27,14 @@ export function sizeOf(value: CelValue): number {
 /** Cost of reading so much text: a tenth, rounded up. */
 export const textCost = (size: number): number => Math.ceil(size * STRING_FACTOR);
 
+/** The same of a value; up to ten units, how many code points they are does not matter. */
+const readCost = (value: CelValue): number =>
+  typeof value === 'string' && value.length <= 10 ? (value.length === 0 ? 0 : 1) : textCost(sizeOf(value));
+
 /** Reading the second argument. */
-export const readSecond: Cost = (_result, _text, part) => textCost(sizeOf(part!));
+export const readSecond: Cost = (_result, _text, part) => readCost(part!);
 /** Reading the first argument once; twice. */
-export const readOnce: Cost = (_result, text) => textCost(sizeOf(text!));
+export const readOnce: Cost = (_result, text) => readCost(text!);
 export const readTwice: Cost = (_result, text) => Math.ceil(sizeOf(text!) * 2 * STRING_FACTOR);
 export const writeTwice: Cost = (result) => Math.ceil(sizeOf(result) * 2 * STRING_FACTOR);
 export const nominal: Cost = () => 1;
@@ -38,7 +42,7 @@ export const nominal: Cost = () => 1;
 export const regexCost: Cost = (_result, text, pattern) =>
   Math.ceil((1 + sizeOf(text!)) * STRING_FACTOR) * Math.ceil(sizeOf(pattern!) * REGEX_FACTOR);
 
-export const containsCost: Cost = (_result, text, part) => textCost(sizeOf(text!)) * textCost(sizeOf(part!));
+export const containsCost: Cost = (_result, text, part) => readCost(text!) * readCost(part!);
 export const joinedCost: Cost = (_result, a, b) => textCost(sizeOf(a!) + sizeOf(b!));
 export const smallerCost: Cost = (_result, a, b) => textCost(Math.min(sizeOf(a!), sizeOf(b!)));
 

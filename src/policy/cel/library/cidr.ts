@@ -1,5 +1,5 @@
 import type { Budget } from '../budget.ts';
-import { type Cost, declare, type FunctionDeclaration, method, overload } from '../declarations.ts';
+import { type Cost, declare, type FunctionDeclaration, method, onceForLiteral, overload } from '../declarations.ts';
 import { nominal, readOnce, sizeOf, textCost } from '../sizes.ts';
 import { BOOL, INT, opaque, STRING } from '../types.ts';
 import { Boxed, type CelValue, type Fault, fault } from '../values.ts';
@@ -55,6 +55,8 @@ function parseCIDR(text: string): CelCIDR | Fault {
   return Number(bits) > address.bytes.length * 8 ? failure : new CelCIDR(address, Number(bits));
 }
 
+const read = (_: Budget, text: string): CelCIDR | Fault => parseCIDR(text);
+
 const compareIP: Cost = (_result, cidr) => textCost(2 * sizeOf(cidr!));
 const parseAndCompareIP: Cost = (_result, cidr, text) => textCost(2 * sizeOf(cidr!)) + textCost(sizeOf(text!));
 const compareCIDR: Cost = (_result, cidr) => textCost(2 * sizeOf(cidr!)) + textCost(sizeOf(cidr!)) + 1;
@@ -63,7 +65,7 @@ const parseAndCompareCIDR: Cost = (_result, cidr, text) =>
 
 /** Kubernetes' CIDR library. */
 export const cidr: readonly FunctionDeclaration[] = [
-  declare('cidr', [overload('string_to_cidr', [STRING], CIDR, (_: Budget, text: string) => parseCIDR(text))], {
+  declare('cidr', [overload('string_to_cidr', [STRING], CIDR, read, { prepare: onceForLiteral(read) })], {
     cost: readOnce,
   }),
   declare(

@@ -1,5 +1,5 @@
 import type { Budget } from '../budget.ts';
-import { declare, type FunctionDeclaration, method, overload } from '../declarations.ts';
+import { declare, type FunctionDeclaration, method, onceForLiteral, overload } from '../declarations.ts';
 import { Quantity } from '../quantity.ts';
 import { nominal, readOnce } from '../sizes.ts';
 import { BOOL, DOUBLE, INT, opaque, STRING } from '../types.ts';
@@ -40,7 +40,9 @@ const difference = (a: CelQuantity, b: Quantity): CelQuantity => new CelQuantity
 
 /** Kubernetes' quantity library. */
 export const quantity: readonly FunctionDeclaration[] = [
-  declare('quantity', [overload('string_to_quantity', [STRING], QUANTITY, read)], { cost: readOnce }),
+  declare('quantity', [overload('string_to_quantity', [STRING], QUANTITY, read, { prepare: onceForLiteral(read) })], {
+    cost: readOnce,
+  }),
   declare(
     'isQuantity',
     [overload('is_quantity_string', [STRING], BOOL, (_: Budget, text: string) => Quantity.parse(text) !== undefined)],

@@ -1,5 +1,5 @@
 import type { Budget } from '../budget.ts';
-import { declare, type FunctionDeclaration, method, overload } from '../declarations.ts';
+import { declare, type FunctionDeclaration, method, onceForLiteral, overload } from '../declarations.ts';
 import { nominal, readOnce } from '../sizes.ts';
 import { BOOL, INT, opaque, STRING } from '../types.ts';
 import { Boxed, type CelValue, type Fault, fault, smallInt } from '../values.ts';
@@ -107,7 +107,7 @@ export const semver: readonly FunctionDeclaration[] = [
   declare(
     'semver',
     [
-      overload('string_to_semver', [STRING], SEMVER, read),
+      overload('string_to_semver', [STRING], SEMVER, read, { prepare: onceForLiteral(read) }),
       overload('string_bool_to_semver', [STRING, BOOL], SEMVER, read),
     ],
     { cost: readOnce },

@@ -1,5 +1,5 @@
 import type { Budget } from '../budget.ts';
-import { declare, type FunctionDeclaration, method, overload } from '../declarations.ts';
+import { declare, type FunctionDeclaration, method, onceForLiteral, overload } from '../declarations.ts';
 import {
   escapedPathOf,
   formatURL,
@@ -45,7 +45,9 @@ const part = (name: string, id: string, of: (url: GoURL) => string): FunctionDec
 
 /** Kubernetes' URL library. */
 export const url: readonly FunctionDeclaration[] = [
-  declare('url', [overload('string_to_url', [STRING], URL_TYPE, read)], { cost: readOnce }),
+  declare('url', [overload('string_to_url', [STRING], URL_TYPE, read, { prepare: onceForLiteral(read) })], {
+    cost: readOnce,
+  }),
   declare('isURL', [
     overload('is_url_string', [STRING], BOOL, (budget: Budget, text: string) => {
       budget.burn(text.length >> 3);
