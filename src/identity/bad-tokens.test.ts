@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { CompactSign, exportSPKI, type JWTPayload, UnsecuredJWT } from 'jose';
-import { type IssuerKey, LoopbackIssuer, makeKey } from '../../test/oidc/issuer.ts';
+import { type IssuerKey, LoopbackIssuer, makeKey } from '../../test/identity/issuer.ts';
 import { identityMethods } from '../config/identity.ts';
 import { SallyportError } from '../errors.ts';
 import { type Authenticator, createAuthenticator } from './authenticator.ts';
