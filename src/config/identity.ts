@@ -41,7 +41,7 @@ const oidcIssuer = z
     jwksFile: fileName
       .optional()
       .describe(
-        'Keys from a file (re-read when it changes) in place of discovery, for an issuer that cannot be reached.',
+        'Keys from a file (re-read every five minutes, and for an unknown key) in place of discovery, for an issuer that cannot be reached.',
       ),
     insecureLoopbackHTTP: z
       .boolean()

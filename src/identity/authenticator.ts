@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { IdentityMethods, OIDCIssuer } from '../config/identity.ts';
 import { groupSources, usernameSources } from '../config/name-prefixes.ts';
 import { SallyportError } from '../errors.ts';
@@ -11,7 +12,6 @@ import { KeySet } from './jwks.ts';
 import { validCaller } from './name.ts';
 import { OIDCVerifier } from './oidc.ts';
 import { credentialExpired, notAuthenticated } from './refusal.ts';
-import { RereadFile } from './reread-file.ts';
 import { tokenDigest } from './token-cache.ts';
 import { type ReviewToken, TokenReviewer } from './token-review.ts';
 import { readUnverified } from './unverified.ts';
@@ -89,7 +89,7 @@ export function createAuthenticator(options: IdentityMethods, dependencies: Auth
     );
   const issuers = new Map<string, Issuer>();
   for (const issuer of options.oidc) {
-    const { load, close } = keySource(issuer, log);
+    const { load, close } = keySource(issuer);
     const keys = new KeySet({ load, now, onLoad: reportLoads(issuer.issuer, log) });
     issuers.set(issuer.issuer, { verifier: new OIDCVerifier(issuer, keys, foreign, now), keys, close });
   }
@@ -173,20 +173,13 @@ async function bySession(sessions: SessionVerifier, token: string): Promise<Call
   }
 }
 
-function keySource(issuer: OIDCIssuer, log: AuthenticatorDependencies['log']) {
+function keySource(issuer: OIDCIssuer) {
   const { jwksFile, caFile, discoveryURL } = issuer;
   if (jwksFile !== undefined) {
-    const file = new RereadFile(
-      jwksFile,
-      (text) => JSON.parse(text) as Record<string, unknown>,
-      (error) => log?.warn({ path: jwksFile, err: error }, 'a key file cannot be used; the last good one stays'),
-      0,
-    );
+    // Once now, so that a wrong path is told of at the start.
+    JSON.parse(readFileSync(jwksFile, 'utf8'));
     return {
-      load: async () => {
-        await file.refresh();
-        return file.current;
-      },
+      load: async () => JSON.parse(await readFile(jwksFile, 'utf8')) as Record<string, unknown>,
       close: async () => {},
     };
   }
