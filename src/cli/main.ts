@@ -1,42 +1,59 @@
-import { runGateway, VERSION } from '../main.ts';
+import type { CommandIO } from './command-io.ts';
 
 const USAGE = `sallyport: a guarded double gate for AI agents in front of Kubernetes
 
-  sallyport gateway --config FILE [--check]     run the gateway, or only check its configuration
-  sallyport cel FILE.jsonl                      run CEL cases
-  sallyport version
+For whoever runs the gateway
+  sallyport gateway --config FILE [--check]   run the gateway, or only check its configuration
+  sallyport session list                      agent sessions, newest first
+  sallyport session revoke NAME | --agent A   end sessions, open streams with them
+  sallyport freeze AGENT | --all              stop an agent, or everyone, within a second
+  sallyport unfreeze AGENT | --all            let them go on
 
+For people and their agents
+  sallyport kubeconfig --agent A --gateway U  write a kubeconfig for an agent; no secret is in it
+  sallyport credential                        what that kubeconfig runs to sign in (kubectl's exec plugin)
+
+For policy authors
+  sallyport cel FILE.jsonl                    run CEL cases, as Kubernetes would answer them
+
+  sallyport version | help
+
+Every command has --help where there is more to say; docs/ has a page for each.
 `;
 
-const output = {
-  stdout: (text: string): void => void process.stdout.write(text),
-  stderr: (text: string): void => void process.stderr.write(text),
+const io: CommandIO = {
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+  env: process.env,
 };
 
-async function main([command, ...args]: string[]): Promise<number> {
-  switch (command) {
-    case 'gateway': {
-      const index = args.indexOf('--config');
-      const file = index === -1 ? undefined : args[index + 1];
-      if (file === undefined) {
-        output.stderr('sallyport gateway: --config FILE is missing\n');
-        return 2;
-      }
-      return runGateway(file, args.includes('--check'), output);
-    }
-    case 'version':
-      output.stdout(`${VERSION}\n`);
-      return 0;
-    case undefined:
-    case 'help':
-    case '--help':
-      output.stdout(USAGE);
-      return 0;
-    default:
-      output.stderr(`sallyport: there is no command "${command}"\n\n${USAGE}`);
-      return 2;
-  }
+/** Commands are loaded when they are called: kubectl runs the credential plugin often, and waits for it. */
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
+  gateway: async (args) => (await import('./gateway-command.ts')).runGatewayCommand(args, io),
+  session: async (args) => (await import('./session-command.ts')).runSession(args, io),
+  freeze: async (args) => (await import('./freeze-command.ts')).runFreeze(args, io),
+  unfreeze: async (args) => (await import('./freeze-command.ts')).runUnfreeze(args, io),
+  kubeconfig: async (args) => (await import('./kubeconfig-command.ts')).runKubeconfig(args, io),
+  credential: async (args) => (await import('./credential-command.ts')).runCredential(args, io),
+  cel: async (args) => (await import('./cel-command.ts')).runCel(args, io),
+  version: async () => {
+    const { VERSION } = await import('../main.ts');
+    io.stdout(`${VERSION}\n`);
+    return 0;
+  },
+  help: async () => {
+    io.stdout(USAGE);
+    return 0;
+  },
+};
+
+async function main([name = 'help', ...args]: string[]): Promise<number> {
+  const command = COMMANDS[name.replace(/^(--help|-h)$/, 'help').replace(/^--version$/, 'version')];
+  if (command !== undefined) return command(args);
+  io.stderr(`sallyport: there is no command ${JSON.stringify(name)}; "sallyport help" lists them\n`);
+  return 2;
 }
 
 process.exitCode = await main(process.argv.slice(2));
-if (process.argv[2] === 'gateway') process.exit();
+// The gateway has stopped whatever it could; a command has said its last word. Nothing that lingers may hold the exit.
+process.stdout.write('', () => process.exit());
