@@ -1,0 +1,261 @@
+import { allow, approve, type DecisionCase, deny, match, row } from './case.ts';
+
+const SHOP = '/api/v1/namespaces/shop';
+const map = { metadata: { name: 'settings', namespace: 'shop' } };
+const named = { object: map, oldObject: map, creates: false };
+const exec = `POST ${SHOP}/pods/web/exec?command=ls`;
+const webSocketExec = `GET ${SHOP}/pods/web/exec?command=ls`;
+
+/** As which verbs an operation is judged, on each leg. */
+export const VERB_CASES: readonly DecisionCase[] = [
+  row('create', [allow('a', match('create', '*'))], `POST ${SHOP}/configmaps`, 'Allow p/a', { object: map }),
+  row('update', [allow('a', match('update', '*'))], `PUT ${SHOP}/configmaps/settings`, 'Allow p/a', named),
+  row('patch', [allow('a', match('patch', '*'))], `PATCH ${SHOP}/configmaps/settings`, 'Allow p/a', named),
+  row('delete', [allow('a', match('delete', '*'))], `DELETE ${SHOP}/configmaps/settings`, 'Allow p/a', {
+    oldObject: map,
+  }),
+  row('deletecollection', [allow('a', match('deletecollection', '*'))], `DELETE ${SHOP}/configmaps`, 'Allow p/a', {
+    oldObject: map,
+  }),
+  row('get is not list', [allow('a', match('get', '*'))], `GET ${SHOP}/configmaps`, 'Deny SP_POLICY_DENIED'),
+  row('list is not watch', [allow('a', match('list', '*'))], `GET ${SHOP}/configmaps?watch=1`, 'Deny SP_POLICY_DENIED'),
+  row(
+    'delete is not deletecollection',
+    [allow('a', match('delete', '*'))],
+    `DELETE ${SHOP}/configmaps`,
+    'Deny SP_POLICY_DENIED',
+    { oldObject: map, admission: 'Allow p/a' },
+  ),
+  row(
+    'update is not patch; the webhook cannot tell',
+    [allow('a', match('update', '*'))],
+    `PATCH ${SHOP}/configmaps/settings`,
+    'Deny SP_POLICY_DENIED',
+    { ...named, admission: 'Allow p/a' },
+  ),
+
+  row(
+    'an apply that creates needs create',
+    [allow('a', match('patch', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Deny SP_POLICY_DENIED',
+    { object: map, creates: true, admission: 'Allow p/a' },
+  ),
+  row(
+    'an apply that creates needs patch',
+    [allow('a', match('create', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Deny SP_POLICY_DENIED',
+    { object: map, creates: true, admission: 'Allow p/a' },
+  ),
+  row(
+    'an apply that creates, with both',
+    [allow('a', match('create,patch', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Allow p/a',
+    { object: map, creates: true },
+  ),
+  row(
+    'an apply that creates, with both in two rules',
+    [allow('a', match('create', '*')), allow('b', match('patch', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Allow p/a',
+    { object: map, creates: true },
+  ),
+  row(
+    'an apply that changes needs no create',
+    [allow('a', match('patch', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Allow p/a',
+    named,
+  ),
+  row(
+    'an apply of which it is not known is judged as both',
+    [allow('a', match('patch', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Deny SP_POLICY_DENIED',
+    { object: map, oldObject: map, admission: 'Allow p/a' },
+  ),
+  row(
+    'a PUT that creates needs create',
+    [allow('a', match('update', '*'))],
+    `PUT ${SHOP}/configmaps/settings`,
+    'Deny SP_POLICY_DENIED',
+    { object: map, creates: true, admission: 'Allow p/a' },
+  ),
+  row(
+    'a merge patch never creates',
+    [allow('a', match('patch', '*'))],
+    `PATCH ${SHOP}/configmaps/settings`,
+    'Allow p/a',
+    { object: map, oldObject: map },
+  ),
+  row(
+    'a Deny on create stops an apply that creates',
+    [allow('a', match('*', '*')), deny('d', match('create', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Deny SP_POLICY_DENIED p/d',
+    { object: map, creates: true },
+  ),
+  row(
+    'a Deny on create does not stop one that changes',
+    [allow('a', match('*', '*')), deny('d', match('create', '*'))],
+    `PATCH[apply] ${SHOP}/configmaps/settings`,
+    'Allow p/a',
+    named,
+  ),
+  row(
+    'an approval on create holds a PUT that creates',
+    [allow('a', match('*', '*')), approve('q', match('create', '*'))],
+    `PUT ${SHOP}/configmaps/settings`,
+    'RequireApproval p/q',
+    { object: map, creates: true },
+  ),
+  row(
+    'a Deny on patch stops an update in the webhook too',
+    [allow('a', match('*', '*')), deny('d', match('patch', '*'))],
+    `PUT ${SHOP}/configmaps/settings`,
+    'Allow p/a',
+    { ...named, admission: 'Deny SP_POLICY_DENIED p/d' },
+  ),
+  row(
+    'a Deny on deletecollection stops a delete in the webhook too',
+    [allow('a', match('*', '*')), deny('d', match('deletecollection', '*'))],
+    `DELETE ${SHOP}/configmaps/settings`,
+    'Allow p/a',
+    { oldObject: map, admission: 'Deny SP_POLICY_DENIED p/d' },
+  ),
+  row(
+    'an update of a subresource',
+    [allow('a', match('update', 'pods/status'))],
+    `PUT ${SHOP}/pods/web/status`,
+    'Allow p/a',
+    { ...named, target: map },
+  ),
+
+  row('exec is create', [allow('a', match('create', 'pods/exec'))], exec, 'Allow p/a'),
+  row('exec by WebSocket is create', [allow('a', match('create', 'pods/exec'))], webSocketExec, 'Allow p/a'),
+  row(
+    'exec by WebSocket is never get',
+    [allow('a', match('get,list,watch', 'pods/*'))],
+    webSocketExec,
+    'Deny SP_POLICY_DENIED',
+  ),
+  row('exec is never get', [allow('a', match('get', 'pods/exec'))], exec, 'Deny SP_POLICY_DENIED'),
+  row(
+    'a Deny of get stops exec',
+    [allow('a', match('*', '*/*')), deny('d', match('get', 'pods/exec'))],
+    exec,
+    'Deny SP_POLICY_DENIED p/d',
+  ),
+  row(
+    'a Deny of create stops exec by WebSocket',
+    [allow('a', match('*', '*/*')), deny('d', match('create', 'pods/exec'))],
+    webSocketExec,
+    'Deny SP_POLICY_DENIED p/d',
+  ),
+  row(
+    'attach is create',
+    [allow('a', match('create', 'pods/attach'))],
+    `GET ${SHOP}/pods/web/attach?stdin=true`,
+    'Allow p/a',
+  ),
+  row(
+    'attach is not exec',
+    [allow('a', match('create', 'pods/exec'))],
+    `POST ${SHOP}/pods/web/attach`,
+    'Deny SP_POLICY_DENIED',
+  ),
+  row(
+    'portforward is create',
+    [allow('a', match('create', 'pods/portforward'))],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Allow p/a',
+  ),
+  row(
+    'portforward is never get',
+    [allow('a', match('get', 'pods/portforward'))],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Deny SP_POLICY_DENIED',
+  ),
+  row(
+    'proxy by its method',
+    [allow('a', match('get', 'services/proxy'))],
+    `POST ${SHOP}/services/web/proxy/x`,
+    'Deny SP_POLICY_DENIED',
+    { admission: 'Allow p/a' },
+  ),
+  row(
+    'a Deny of proxy by another method stops it',
+    [allow('a', match('*', '*/proxy')), deny('d', match('get', '*/proxy'))],
+    `POST ${SHOP}/services/web/proxy/x`,
+    'Deny SP_POLICY_DENIED p/d',
+  ),
+  row(
+    'ephemeral containers are no exec',
+    [allow('a', match('create', 'pods/exec'))],
+    `PATCH ${SHOP}/pods/web/ephemeralcontainers`,
+    'Deny SP_POLICY_DENIED',
+    { object: {}, oldObject: {}, target: {} },
+  ),
+  row(
+    'an eviction is create',
+    [allow('a', match('create', 'pods/eviction'))],
+    `POST ${SHOP}/pods/web/eviction`,
+    'Allow p/a',
+    { object: {}, target: {} },
+  ),
+
+  row(
+    'a tunnel opens for its ports',
+    [allow('a', match('create', 'pods/portforward', { ports: [8080] }))],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Allow p/a',
+  ),
+  row(
+    'a port inside',
+    [allow('a', match('create', 'pods/portforward', { ports: [8080] }))],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Allow p/a',
+    { ports: [8080] },
+  ),
+  row(
+    'a port outside',
+    [allow('a', match('create', 'pods/portforward', { ports: [8080] }))],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Deny SP_POLICY_DENIED',
+    { ports: [22] },
+  ),
+  row(
+    'ports of the query',
+    [allow('a', match('create', 'pods/portforward', { ports: [8080] }))],
+    `GET ${SHOP}/pods/web/portforward?ports=8080&ports=22`,
+    'Deny SP_POLICY_DENIED',
+  ),
+  row(
+    'a denied port does not stop the tunnel',
+    [allow('a', match('*', '*/*')), deny('d', match('*', 'pods/portforward', { ports: [22] }))],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Allow p/a',
+  ),
+  row(
+    'a denied port stops itself',
+    [allow('a', match('*', '*/*')), deny('d', match('*', 'pods/portforward', { ports: [22] }))],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Deny SP_POLICY_DENIED p/d',
+    { ports: [22] },
+  ),
+  row(
+    'one denied port of two',
+    [allow('a', match('*', '*/*')), deny('d', match('*', 'pods/portforward', { ports: [22] }))],
+    `GET ${SHOP}/pods/web/portforward?ports=80&ports=22`,
+    'Deny SP_POLICY_DENIED p/d',
+  ),
+  row(
+    'a port by condition',
+    [allow('a', match('create', 'pods/portforward'), 'request.portForward.ports.all(p, p > 1024)')],
+    `GET ${SHOP}/pods/web/portforward`,
+    'Deny SP_POLICY_DENIED',
+    { ports: [80] },
+  ),
+];
