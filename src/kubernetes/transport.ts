@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { Client, type Dispatcher, Pool } from 'undici';
+import { buildConnector, Client, type Dispatcher, Pool } from 'undici';
 import { ApiError, ApiUnreachableError, type Asked, asked } from './api-error.ts';
 import type { Connection } from './connection.ts';
 import { pathOf, type ResourcePath } from './resource-path.ts';
@@ -61,7 +61,8 @@ export class Transport {
   readonly #userAgent: string;
   readonly #onAnswer: (asked: Asked, code: string) => void;
   #pool: Pool | undefined;
-  #trust = 0;
+  #pooled: Client.Options | undefined;
+  #shared: { readonly trust: number; readonly options: Client.Options } | undefined;
   #closed = false;
 
   constructor(connection: Connection, options: TransportOptions = {}) {
@@ -185,34 +186,42 @@ export class Transport {
   /** A rotated CA or client certificate gets a new pool; questions under way end on the old one. */
   #currentPool(): Pool {
     if (this.#closed) throw new Error('this transport is closed');
-    const trust = this.#connection.trustRevision();
-    if (this.#pool === undefined || trust !== this.#trust) {
+    const options = this.#options();
+    if (this.#pool === undefined || options !== this.#pooled) {
       this.#pool?.close().catch(() => {});
-      this.#trust = trust;
-      this.#pool = new Pool(this.#connection.server, { ...this.#options(), connections: this.#connections });
+      this.#pooled = options;
+      this.#pool = new Pool(this.#connection.server, { ...options, connections: this.#connections });
     }
     return this.#pool;
   }
 
+  /** The same object until the trust changes. Its connector resumes TLS sessions, so a new connection is cheap. */
   #options(): Client.Options {
+    const trust = this.#connection.trustRevision();
+    if (this.#shared?.trust === trust) return this.#shared.options;
     const ca = this.#connection.ca();
     const { serverName } = this.#connection;
-    return {
+    const connect = buildConnector({
+      allowH2: false,
+      timeout: this.#connectTimeout,
+      keepAlive: true,
+      keepAliveInitialDelay: 10_000,
+      rejectUnauthorized: true,
+      ...(ca === undefined ? {} : { ca }),
+      ...(serverName === undefined ? {} : { servername: serverName }),
+      ...this.#connection.clientCertificate(),
+    });
+    const options: Client.Options = {
+      // HTTP/1.1: each stream has a connection of its own, and ending that ends the stream.
       allowH2: false,
       pipelining: 1,
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: 64 * 1024,
-      connect: {
-        timeout: this.#connectTimeout,
-        keepAlive: true,
-        keepAliveInitialDelay: 10_000,
-        rejectUnauthorized: true,
-        ...(ca === undefined ? {} : { ca }),
-        ...(serverName === undefined ? {} : { servername: serverName }),
-        ...this.#connection.clientCertificate(),
-      },
+      connect,
     };
+    this.#shared = { trust, options };
+    return options;
   }
 }
 
