@@ -23,11 +23,18 @@ export class IssuerFetch {
     });
   }
 
-  /** @throws Error for anything but a JSON object answered with 200 in time. */
+  /**
+   * kube-apiserver serves its keys as `application/jwk-set+json` and answers 406 to whoever asks for JSON alone.
+   * @throws Error for anything but a JSON object answered with 200 in time.
+   */
   async json(url: string, signal: AbortSignal): Promise<Record<string, unknown>> {
     const problem = urlProblem(url, this.#allowLoopbackHTTP);
     if (problem) throw new Error(`${new URL(url).origin}: ${problem}`);
-    const response = await request(url, { dispatcher: this.#agent, signal, headers: { accept: 'application/json' } });
+    const response = await request(url, {
+      dispatcher: this.#agent,
+      signal,
+      headers: { accept: 'application/json, application/jwk-set+json' },
+    });
     if (response.statusCode !== 200) {
       response.body.on('error', () => {}).destroy();
       throw new Error(`${new URL(url).origin} answered ${response.statusCode}`);
