@@ -33,10 +33,10 @@ export class Evaluation {
   private readonly unknowns = new Map<Input, Unknown>();
   private readonly activations = new Map<CompiledPolicy, Activation>();
 
-  constructor(question: Question, facts: Facts, limits: BudgetLimits) {
+  constructor(question: Question, facts: Facts, limits: BudgetLimits | undefined) {
     this.question = question;
     this.facts = facts;
-    this.budget = new Budget(limits);
+    this.budget = new Budget(limits ?? {});
   }
 
   /** All conditions as one: a false one beats an error in another, and both beat what cannot be known. */

@@ -64,7 +64,8 @@ function nameOf(operation: Operation, known: Known): string | undefined {
 }
 
 function labelsOf(value: CelValue | Lazy | undefined): Labels | undefined {
-  if (force(value) === undefined || force(value) === null) return undefined;
+  const object = force(value);
+  if (object === undefined || !isMap(object)) return undefined;
   const labels = metadataField(value, 'labels') ?? null;
   if (labels === null) return new Map();
   if (!isMap(labels)) return undefined;

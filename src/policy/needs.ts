@@ -66,9 +66,9 @@ function read(
   reads: ReadonlySet<Input>,
   wanted: Set<Input>,
 ): void {
-  for (const input of INPUTS) if (reads.has(input)) wanted.add(input);
   const { match, broken } = bound.rule;
-  if (match === undefined || broken) return;
+  if (!broken) for (const input of INPUTS) if (reads.has(input)) wanted.add(input);
+  if (match === undefined) return;
   if (match.readsLabels) wanted.add(facts.reach === 'UnknownNamespace' ? 'object' : 'namespaceObject');
   // A POST names its object in the body only.
   const unnamed = operation.verb === 'create' && operation.subresource === '' && facts.name === undefined;

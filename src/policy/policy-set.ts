@@ -2,18 +2,19 @@ import type { Caller } from '../identity/caller.ts';
 import type { Operation } from '../request/operation.ts';
 import type { AgentPolicy } from './agent-policy.ts';
 import { type BedrockOptions, bedrock, touchesEveryNamespace } from './bedrock.ts';
-import { Bound } from './bound.ts';
+import { Bound, type Candidates } from './bound.ts';
 import type { BudgetLimits } from './cel/engine.ts';
 import type { PolicyCompileError } from './compile-error.ts';
 import { type CompiledPolicy, compilePolicy } from './compiled-policy.ts';
 import type { Decision, RuleFault, ShadowDecision } from './decision.ts';
 import { Evaluation } from './evaluation.ts';
+import type { Facts } from './facts.ts';
 import { isFree } from './free.ts';
 import { harder, type Judgement, judge } from './judgement.ts';
 import { type Needs, NOTHING_NEEDED, needsOf } from './needs.ts';
 import { type Question, questionFacts } from './question.ts';
 import { reasons } from './reason.ts';
-import { shadowDecisions, shadowDefault } from './shadow.ts';
+import { Shadows } from './shadow.ts';
 import { callerKeys } from './subjects.ts';
 import { asksOf, isRead, type Leg } from './verbs.ts';
 
@@ -40,10 +41,11 @@ export class PolicySet {
   private readonly byPolicies = new Map<string, Bound>();
 
   constructor(policies: readonly CompiledPolicy[], options: PolicyOptions) {
-    this.policies = policies;
-    this.errors = policies.flatMap((policy) => policy.errors);
+    // By name, then code unit: whatever lists them in a message lists them alike on every replica.
+    this.policies = [...policies].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    this.errors = this.policies.flatMap((policy) => policy.errors);
     this.options = options;
-    for (const [index, policy] of policies.entries()) {
+    for (const [index, policy] of this.policies.entries()) {
       for (const subject of policy.subjects) {
         const list = this.bySubject.get(subject);
         if (list === undefined) this.bySubject.set(subject, [index]);
@@ -81,28 +83,38 @@ export class PolicySet {
     const asks = asksOf(operation, leg, question.creates);
     const candidates = asks.map((ask) => bound.candidates(ask, operation, free));
     const faults: RuleFault[] = [];
-    const shadows: ShadowDecision[] = [];
-    let shadowEvaluation: Evaluation | undefined;
-    const shadowing = (): Evaluation =>
-      (shadowEvaluation ??= new Evaluation(question, facts, this.options.limits ?? {}));
-
+    const shadows = new Shadows(question, facts, this.options.limits, faults);
+    const evaluation = new Evaluation(question, facts, this.options.limits);
     let judgement: Judgement | undefined;
-    const evaluation = new Evaluation(question, facts, this.options.limits ?? {});
     for (const one of candidates) {
-      let next: Judgement;
-      if (free && one.deny.length === 0) next = FREE;
-      else if (bound.hasEnforce || free) next = judge(bound, one, operation, facts, evaluation, faults);
-      else if (this.options.defaultEnforcement === 'Audit' && one.naming === undefined) {
-        next = { action: 'Allow', code: undefined, by: undefined, reason: 'defaultEnforcement is Audit' };
-        const policies = bound.policies.map((policy) => policy.name);
-        const shadow = shadowDefault(one, operation, facts, shadowing(), faults, policies);
-        if (shadow !== undefined) shadows.push(shadow);
-      } else next = { action: 'Deny', code: 'SP_NO_POLICY', by: undefined, reason: reasons.noPolicy(caller) };
-      if (free && next.by === undefined) next = FREE;
+      const next = this.judge(question, bound, one, free, facts, evaluation, faults, shadows);
       judgement = judgement === undefined ? next : harder(judgement, next);
-      if (one.shadow.length > 0) shadows.push(...shadowDecisions(one, operation, facts, shadowing(), faults));
+      shadows.note(one);
     }
-    return this.decision(question, bound, judgement ?? NOT_JUDGED, free, shadows, faults);
+    return this.decision(question, bound, judgement ?? NOT_JUDGED, free, shadows.list(), faults);
+  }
+
+  private judge(
+    { operation, caller }: Question,
+    bound: Bound,
+    candidates: Candidates,
+    free: boolean,
+    facts: Facts,
+    evaluation: Evaluation,
+    faults: RuleFault[],
+    shadows: Shadows,
+  ): Judgement {
+    if (free) {
+      if (candidates.deny.length === 0) return FREE;
+      const judgement = judge(bound, candidates, operation, facts, evaluation, faults);
+      return judgement.by === undefined || judgement.action === 'Allow' ? FREE : judgement;
+    }
+    if (bound.hasEnforce) return judge(bound, candidates, operation, facts, evaluation, faults);
+    if (this.options.defaultEnforcement !== 'Audit' || candidates.naming !== undefined) {
+      return { action: 'Deny', code: 'SP_NO_POLICY', by: undefined, reason: reasons.noPolicy(caller) };
+    }
+    shadows.noteDefault(candidates, bound);
+    return ROLL_OUT;
   }
 
   private decision(
@@ -162,6 +174,7 @@ const FREE: Judgement = {
   by: undefined,
   reason: 'free for every authenticated caller',
 };
+const ROLL_OUT: Judgement = { action: 'Allow', code: undefined, by: undefined, reason: 'defaultEnforcement is Audit' };
 /** An operation without a verb to judge: nothing can allow it. */
 const NOT_JUDGED: Judgement = {
   action: 'Deny',

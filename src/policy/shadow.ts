@@ -1,56 +1,71 @@
-import type { Operation } from '../request/operation.ts';
-import type { Candidates } from './bound.ts';
+import type { Bound, Candidates } from './bound.ts';
+import type { BudgetLimits } from './cel/engine.ts';
 import type { RuleFault, ShadowDecision } from './decision.ts';
-import type { Evaluation } from './evaluation.ts';
+import { Evaluation } from './evaluation.ts';
 import type { Facts } from './facts.ts';
 import { firstAllow, refusalOf, restriction, stops } from './judgement.ts';
+import type { Question } from './question.ts';
 import { describeOperation, reasons } from './reason.ts';
 
 /** More are cut: they go into logs and annotations of every request. */
 const MAX_SHADOWS = 16;
 
-/** What the Deny and RequireApproval rules of Warn and Audit policies would have done. They never decide. */
-export function shadowDecisions(
-  candidates: Candidates,
-  operation: Operation,
-  facts: Facts,
-  evaluation: Evaluation,
-  faults: RuleFault[],
-): ShadowDecision[] {
-  const shadows: ShadowDecision[] = [];
-  for (const bound of candidates.shadow) {
-    if (shadows.length >= MAX_SHADOWS) break;
-    const { policy, rule } = bound;
-    const enforcement = policy.enforcement === 'Warn' ? 'Warn' : 'Audit';
-    const shadow = (action: 'Deny' | 'RequireApproval', reason: string): void => {
-      shadows.push({ enforcement, action, policy: policy.name, rule: rule.name, reason });
-    };
-    const verdict = restriction(bound, facts, evaluation, faults);
-    const refusal = refusalOf(bound, verdict);
-    if (refusal !== undefined) shadow('Deny', refusal.reason);
-    else if (stops(verdict)) {
-      const what = describeOperation(operation, facts);
-      const message = evaluation.message(bound);
-      if (rule.action === 'Deny') shadow('Deny', reasons.denied(bound, message, what));
-      else shadow('RequireApproval', reasons.needsApproval(bound, message, what));
+/**
+ * What Warn and Audit policies would have decided. They never decide, and spend a budget of their own: one that costs
+ * too much must not refuse anything.
+ */
+export class Shadows {
+  private readonly question: Question;
+  private readonly facts: Facts;
+  private readonly limits: BudgetLimits | undefined;
+  private readonly faults: RuleFault[];
+  private readonly found = new Map<string, ShadowDecision>();
+  private evaluation: Evaluation | undefined;
+
+  constructor(question: Question, facts: Facts, limits: BudgetLimits | undefined, faults: RuleFault[]) {
+    this.question = question;
+    this.facts = facts;
+    this.limits = limits;
+    this.faults = faults;
+  }
+
+  list(): readonly ShadowDecision[] {
+    return [...this.found.values()];
+  }
+
+  /** What their Deny and RequireApproval rules would have done. */
+  note(candidates: Candidates): void {
+    for (const bound of candidates.shadow) {
+      const { policy, rule, id } = bound;
+      if (this.found.size >= MAX_SHADOWS) return;
+      if (this.found.has(id)) continue;
+      const enforcement = policy.enforcement === 'Warn' ? 'Warn' : 'Audit';
+      const evaluation = this.evaluate();
+      const verdict = restriction(bound, this.facts, evaluation, this.faults);
+      const refusal = refusalOf(bound, verdict);
+      if (refusal === undefined && !stops(verdict)) continue;
+      const action = refusal !== undefined || rule.action === 'Deny' ? 'Deny' : 'RequireApproval';
+      const say = action === 'Deny' ? reasons.denied : reasons.needsApproval;
+      const reason = refusal?.reason ?? say(bound, evaluation.message(bound), this.what());
+      this.found.set(id, { enforcement, action, policy: policy.name, rule: rule.name, reason });
     }
   }
-  return shadows;
-}
 
-/** For callers without an Enforce policy under `defaultEnforcement: Audit`: that nothing would have allowed it. */
-export function shadowDefault(
-  candidates: Candidates,
-  operation: Operation,
-  facts: Facts,
-  evaluation: Evaluation,
-  faults: RuleFault[],
-  policies: readonly string[],
-): ShadowDecision | undefined {
-  if (firstAllow(candidates.shadowAllow, facts, evaluation, faults)?.rule !== undefined) return undefined;
-  const reason =
-    policies.length === 0
-      ? 'no AgentPolicy names this caller'
-      : reasons.notAllowed(policies, describeOperation(operation, facts));
-  return { enforcement: 'Audit', action: 'Deny', policy: '', rule: '', reason };
+  /** Of a caller let through by `defaultEnforcement: Audit`: that nothing would have allowed it. */
+  noteDefault(candidates: Candidates, bound: Bound): void {
+    if (firstAllow(candidates.shadowAllow, this.facts, this.evaluate(), this.faults)?.rule !== undefined) return;
+    const policies = bound.policies.map((policy) => policy.name);
+    const reason =
+      policies.length === 0 ? 'no AgentPolicy names this caller' : reasons.notAllowed(policies, this.what());
+    this.found.set('', { enforcement: 'Audit', action: 'Deny', policy: '', rule: '', reason });
+  }
+
+  private what(): string {
+    return describeOperation(this.question.operation, this.facts);
+  }
+
+  private evaluate(): Evaluation {
+    this.evaluation ??= new Evaluation(this.question, this.facts, this.limits);
+    return this.evaluation;
+  }
 }
