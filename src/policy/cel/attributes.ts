@@ -1,6 +1,7 @@
 import type { Node } from './ast.ts';
 import type { Compiler } from './compile.ts';
-import { fieldReader, lookup, missing } from './lookup.ts';
+import { ConstantError } from './constant-error.ts';
+import { fieldReader, isKey, lookup, missing } from './lookup.ts';
 import type { Frame, Run } from './plan.ts';
 import { CelOptional, type CelValue, Fault, fault, Lazy, NO_SUCH_OVERLOAD } from './values.ts';
 
@@ -120,6 +121,7 @@ function compileStep(compiler: Compiler, node: Extract<Node, { kind: 'select' | 
       const read = fieldReader(constant);
       return { take: (_frame, value) => read(value), key: () => constant, optional, test: false };
     }
+    if (!isKey(constant)) throw new ConstantError(node, 'invalid qualifier type');
     return { take: (_frame, value) => lookup(value, constant), key: () => constant, optional, test: false };
   }
   // An index that is itself a chain costs its steps only: the 1 of the whole is that of this step.

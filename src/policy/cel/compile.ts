@@ -3,6 +3,7 @@ import { compileAttribute, compileConditional } from './attributes.ts';
 import { Budget } from './budget.ts';
 import { compileCall } from './calls.ts';
 import type { Checked } from './checker.ts';
+import { ConstantError } from './constant-error.ts';
 import { compileFold } from './folds.ts';
 import { CONVERSIONS } from './library/conversions.ts';
 import { constantPlan, type Plan, type Run } from './plan.ts';
@@ -20,15 +21,6 @@ import {
   fault,
   NO_SUCH_OVERLOAD,
 } from './values.ts';
-
-/** A constant part has no value, such as `int('x')` or `find('(')`: an error of compilation, as in Kubernetes. */
-export class ConstantError extends Error {
-  readonly node: Node;
-  constructor(node: Node, message: string) {
-    super(message);
-    this.node = node;
-  }
-}
 
 interface Local {
   readonly name: string;
@@ -240,7 +232,8 @@ export class Compiler {
         frame.budget.charge(1);
         return frame.locals[slot]!;
       };
-      const key = this.compile(node.key).run;
+      const { run: key, constant } = this.compile(node.key);
+      const perKey = constant === undefined ? 11 : 1;
       const keys: Run = (frame) => {
         const list = input(frame);
         if (!Array.isArray(list)) return NO_SUCH_OVERLOAD;
@@ -251,7 +244,7 @@ export class Compiler {
           frame.locals[slot + 1] = element as CelValue;
           frame.budget.charge(1);
           const value = key(frame);
-          frame.budget.charge(11);
+          frame.budget.charge(perKey);
           if (value instanceof Fault) error ??= value;
           else found.push(value);
         }

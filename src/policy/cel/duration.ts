@@ -2,6 +2,7 @@ import { Boxed, type CelValue } from './values.ts';
 
 const INT64_MAX = 9223372036854775807n;
 const INT64_MIN = -9223372036854775808n;
+const SECOND = 1_000_000_000n;
 
 /** A span of time in nanoseconds, within 64 bits, as Go's `time.Duration`. */
 export class CelDuration extends Boxed {
@@ -20,11 +21,16 @@ export class CelDuration extends Boxed {
   equals(other: CelValue): boolean {
     return other instanceof CelDuration && other.nanoseconds === this.nanoseconds;
   }
-  /** Seconds with a fraction and an `s`: `5400.25s`. */
+  /** As `string()` prints it: Kubernetes goes through a double, so that 292 years lose their last digits. */
+  format(): string {
+    const seconds = Number(this.nanoseconds / SECOND) + Number(this.nanoseconds % SECOND) / 1e9;
+    return `${Math.abs(seconds) < 1e-6 ? String(seconds.toFixed(9)).replace(/\.?0+$/, '') : seconds}s`;
+  }
+  /** Exact, in seconds with a fraction and an `s`: `5400.25s`. */
   override toString(): string {
     const size = this.nanoseconds < 0n ? -this.nanoseconds : this.nanoseconds;
-    const fraction = (size % 1_000_000_000n).toString().padStart(9, '0').replace(/0+$/, '');
-    return `${this.nanoseconds < 0n ? '-' : ''}${size / 1_000_000_000n}${fraction && `.${fraction}`}s`;
+    const fraction = (size % SECOND).toString().padStart(9, '0').replace(/0+$/, '');
+    return `${this.nanoseconds < 0n ? '-' : ''}${size / SECOND}${fraction && `.${fraction}`}s`;
   }
 }
 

@@ -1,6 +1,7 @@
 import { Budget } from './budget.ts';
 import { check, type Mistake } from './checker.ts';
-import { Compiler, ConstantError } from './compile.ts';
+import { Compiler } from './compile.ts';
+import { ConstantError } from './constant-error.ts';
 import { scopeOf } from './environment.ts';
 import { CelCompileError, CelRuntimeError } from './errors.ts';
 import { checkLiterals } from './literal-checks.ts';

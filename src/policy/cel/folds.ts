@@ -25,7 +25,7 @@ import {
  * | all | 2 (go on?) + 1 + condition | 1 |
  * | exists | 3 (go on?) + 1 + condition | 1 |
  * | exists_one | condition, + 2 where it holds | 2 |
- * | map, transformList | 12 + transform | 1 |
+ * | map, transformList | 12 + transform (2, where it is a literal) | 1 |
  * | filter | condition, + 13 where it holds | 1 |
  * | transformMap, transformMapEntry | 3 or 2 + transform | 1 |
  */
@@ -62,7 +62,8 @@ export function compileFold(compiler: Compiler, node: FoldNode): Run {
   return compiler.within(node.names, false, (slot) => {
     const loop: Loop = { range, slot, two: node.names.length === 2 };
     const condition = node.condition && compiler.compile(node.condition).run;
-    const transform = node.transform && compiler.compile(node.transform).run;
+    const made = node.transform && compiler.compile(node.transform);
+    const transform = made?.run;
     switch (node.macro) {
       case 'all':
         return quantifier(loop, condition!, false, 2);
@@ -74,7 +75,8 @@ export function compileFold(compiler: Compiler, node: FoldNode): Run {
         return filter(loop, condition!);
       case 'map':
       case 'transformList':
-        return transformList(loop, condition, transform!);
+        // A list of a literal is a literal, and costs nothing to make.
+        return transformList(loop, condition, transform!, made?.constant === undefined ? 11 : 1);
       case 'transformMap':
         return transformMap(loop, condition, transform!, 3, insertPair);
       case 'transformMapEntry':
@@ -145,7 +147,7 @@ function filter(loop: Loop, condition: Run): Run {
   };
 }
 
-function transformList(loop: Loop, condition: Run | undefined, transform: Run): Run {
+function transformList(loop: Loop, condition: Run | undefined, transform: Run, cost: number): Run {
   return (frame) => {
     const { budget } = frame;
     const made: CelValue[] = [];
@@ -155,7 +157,7 @@ function transformList(loop: Loop, condition: Run | undefined, transform: Run): 
       if (wanted === true) {
         budget.charge(1);
         const value = transform(frame);
-        budget.charge(11);
+        budget.charge(cost);
         if (value instanceof Fault) error ??= value;
         else if (made.push(value) > LIST_LIMIT) budget.allocate(made.length, LIST_LIMIT);
       } else if (wanted !== false) error = wanted instanceof Fault ? wanted : NO_SUCH_OVERLOAD;

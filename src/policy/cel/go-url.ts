@@ -10,6 +10,8 @@ export interface GoURL {
   readonly rawQuery: string;
   readonly forceQuery: boolean;
   readonly fragment: string;
+  /** `file:/x` and not `file:///x` */
+  readonly omitHost: boolean;
 }
 
 type Mode = 'path' | 'host' | 'query' | 'userinfo' | 'fragment';
@@ -37,14 +39,21 @@ function percentEncode(text: string, mode: Mode): string {
   return out;
 }
 
-/** Undefined: a bad escape, or a character that the part may not have. */
-function percentDecode(text: string, mode: Mode): string | undefined {
-  if (/%(?![0-9a-fA-F]{2})/.test(text)) return undefined;
+/** Why a text is no URL, in Go's words. */
+export class URLError extends Error {}
+
+/** @throws URLError a bad escape, or a character that the part may not have */
+function percentDecode(text: string, mode: Mode): string {
+  const bad = /%(?![0-9a-fA-F]{2}).{0,2}/s.exec(text);
+  if (bad !== null) throw new URLError(`invalid URL escape ${JSON.stringify(bad[0])}`);
   if (mode === 'host') {
     // In a host only bytes beyond ASCII may be escaped, and `%25` for a zone.
-    if (/%(?:[0-7][0-9a-fA-F])/.test(text.replaceAll('%25', ''))) return undefined;
+    const plainEscape = /%[0-7][0-9a-fA-F]/.exec(text.replaceAll('%25', ''));
+    if (plainEscape !== null) throw new URLError(`invalid URL escape ${JSON.stringify(plainEscape[0])}`);
     for (const character of text.replace(/%[0-9a-fA-F]{2}/g, '')) {
-      if (character < '\x80' && !stays(character, 'host')) return undefined;
+      if (character < '\x80' && !stays(character, 'host')) {
+        throw new URLError(`invalid character ${JSON.stringify(character)} in host name`);
+      }
     }
   }
   const plain = mode === 'query' ? text.replaceAll('+', ' ') : text;
@@ -62,20 +71,37 @@ function percentDecode(text: string, mode: Mode): string | undefined {
 
 const MAX_LENGTH = 65_536;
 
-/** An absolute URL or an absolute path, as the target of a request: what `isURL` accepts. */
-export const isRequestURL = (text: string): boolean => parse(text, true) !== undefined;
+/** Whether a text is an absolute URL or an absolute path, as the target of a request: what `isURL` accepts. */
+export const isRequestURL = (text: string): boolean => requestURLError(text) === undefined;
+
+/** Why a text is none, in Go's words. */
+export function requestURLError(text: string): string | undefined {
+  return errorOf(() => parse(text, true));
+}
 
 /** The parts of what `isRequestURL` accepts; undefined for everything else. */
 export function parseURL(text: string): GoURL | undefined {
-  if (!isRequestURL(text)) return undefined;
-  const hash = text.indexOf('#');
-  const parsed = parse(hash === -1 ? text : text.slice(0, hash), false);
-  if (parsed === undefined || hash === -1) return parsed;
-  const fragment = percentDecode(text.slice(hash + 1), 'fragment');
-  return fragment === undefined ? undefined : { ...parsed, fragment };
+  let url: GoURL | undefined;
+  const error = errorOf(() => {
+    parse(text, true);
+    const hash = text.indexOf('#');
+    url = parse(hash === -1 ? text : text.slice(0, hash), false);
+    if (hash !== -1) url = { ...url, fragment: percentDecode(text.slice(hash + 1), 'fragment') };
+  });
+  return error === undefined ? url : undefined;
 }
 
-function parse(text: string, viaRequest: boolean): GoURL | undefined {
+function errorOf(work: () => void): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    if (error instanceof URLError) return error.message;
+    throw error;
+  }
+}
+
+function parse(text: string, viaRequest: boolean): GoURL {
   const empty = {
     opaque: '',
     userinfo: undefined,
@@ -84,56 +110,57 @@ function parse(text: string, viaRequest: boolean): GoURL | undefined {
     rawQuery: '',
     forceQuery: false,
     fragment: '',
+    omitHost: false,
   };
-  if (text.length > MAX_LENGTH || /[\x00-\x1f\x7f]/.test(text) || (text === '' && viaRequest)) return undefined;
+  if (text.length > MAX_LENGTH) throw new URLError('too long');
+  if (/[\x00-\x1f\x7f]/.test(text)) throw new URLError('net/url: invalid control character in URL');
+  if (text === '' && viaRequest) throw new URLError('empty url');
   if (text === '*') return { ...empty, scheme: '', path: '*' };
   const colon = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(text);
-  if (colon === null && text.startsWith(':')) return undefined;
+  if (text.startsWith(':')) throw new URLError('missing protocol scheme');
   const scheme = colon?.[1]?.toLowerCase() ?? '';
   let rest = colon === null ? text : text.slice(colon[0].length);
   const question = rest.indexOf('?');
   const rawQuery = question === -1 ? '' : rest.slice(question + 1);
-  const forceQuery = question !== -1 && rawQuery === '';
+  const query = { rawQuery, forceQuery: question !== -1 && rawQuery === '' };
   if (question !== -1) rest = rest.slice(0, question);
-  const query = { rawQuery, forceQuery };
 
   if (!rest.startsWith('/')) {
     if (scheme !== '') return { ...empty, ...query, scheme, opaque: rest, path: '' };
-    if (viaRequest || rest.split('/', 1)[0]!.includes(':')) return undefined;
+    if (viaRequest) throw new URLError('invalid URI for request');
+    if (rest.split('/', 1)[0]!.includes(':')) throw new URLError('first path segment in URL cannot contain colon');
   }
-  let authority = {};
-  if (rest.startsWith('//') && (scheme !== '' || (!viaRequest && !rest.startsWith('///')))) {
+  let authority: { userinfo: string | undefined; host: string } | undefined;
+  const absolute = scheme !== '' || (!viaRequest && !rest.startsWith('///'));
+  if (absolute && rest.startsWith('//')) {
     const slash = rest.indexOf('/', 2);
-    const parsed = parseAuthority(slash === -1 ? rest.slice(2) : rest.slice(2, slash));
-    if (parsed === undefined) return undefined;
-    authority = parsed;
+    authority = parseAuthority(slash === -1 ? rest.slice(2) : rest.slice(2, slash));
     rest = slash === -1 ? '' : rest.slice(slash);
   }
+  const omitHost = authority === undefined && scheme !== '';
   const path = percentDecode(rest, 'path');
-  if (path === undefined) return undefined;
   const rawPath = percentEncode(path, 'path') === rest ? '' : rest;
-  return { ...empty, ...query, ...authority, scheme, path, rawPath };
+  return { ...empty, ...query, ...authority, omitHost, scheme, path, rawPath };
 }
 
-function parseAuthority(authority: string): { userinfo: string | undefined; host: string } | undefined {
+function parseAuthority(authority: string): { userinfo: string | undefined; host: string } {
   const at = authority.lastIndexOf('@');
   const host = parseHost(authority.slice(at + 1));
-  if (host === undefined) return undefined;
   if (at === -1) return { userinfo: undefined, host };
   const userinfo = authority.slice(0, at);
-  if (!/^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(userinfo) || percentDecode(userinfo, 'userinfo') === undefined)
-    return undefined;
+  if (!/^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(userinfo)) throw new URLError('net/url: invalid userinfo');
+  percentDecode(userinfo, 'userinfo');
   return { userinfo, host };
 }
 
-function parseHost(host: string): string | undefined {
+function parseHost(host: string): string {
+  let port = '';
   if (host.startsWith('[')) {
     const close = host.lastIndexOf(']');
-    if (close === -1 || !validPort(host.slice(close + 1))) return undefined;
-    return percentDecode(host, 'host');
-  }
-  const colon = host.indexOf(':');
-  if (colon !== -1 && !validPort(host.slice(colon))) return undefined;
+    if (close === -1) throw new URLError("missing ']' in host");
+    port = host.slice(close + 1);
+  } else if (host.includes(':')) port = host.slice(host.indexOf(':'));
+  if (!validPort(port)) throw new URLError(`invalid port ${JSON.stringify(port)} after host`);
   return percentDecode(host, 'host');
 }
 
@@ -163,12 +190,13 @@ export function queryOf({ rawQuery }: GoURL): Map<string, string[]> {
   for (const pair of rawQuery.split('&')) {
     if (pair === '' || pair.includes(';')) continue;
     const equals = pair.indexOf('=');
-    const key = percentDecode(equals === -1 ? pair : pair.slice(0, equals), 'query');
-    const value = percentDecode(equals === -1 ? '' : pair.slice(equals + 1), 'query');
-    if (key === undefined || value === undefined) continue;
-    const known = values.get(key);
-    if (known === undefined) values.set(key, [value]);
-    else known.push(value);
+    errorOf(() => {
+      const key = percentDecode(equals === -1 ? pair : pair.slice(0, equals), 'query');
+      const value = percentDecode(equals === -1 ? '' : pair.slice(equals + 1), 'query');
+      const known = values.get(key);
+      if (known === undefined) values.set(key, [value]);
+      else known.push(value);
+    });
   }
   return values;
 }
@@ -177,7 +205,8 @@ export function formatURL(url: GoURL): string {
   let out = url.scheme === '' ? '' : `${url.scheme}:`;
   if (url.opaque !== '') out += url.opaque;
   else {
-    if (url.host !== '' || url.userinfo !== undefined) {
+    const authority = url.host !== '' || url.userinfo !== undefined;
+    if (authority || (url.scheme !== '' && !url.omitHost && url.path !== '')) {
       out += `//${url.userinfo === undefined ? '' : `${url.userinfo}@`}${percentEncode(url.host, 'host')}`;
     }
     out += escapedPathOf(url);

@@ -33,11 +33,14 @@ function field(value: CelValue, name: string): CelValue | undefined {
   return Array.isArray(value) ? STRING_IN_LIST : undefined;
 }
 
+/** Whether a value may stand in brackets. */
+export const isKey = (v: CelValue): boolean =>
+  typeof v === 'string' || isInt(v) || typeof v === 'boolean' || v instanceof CelUint || v instanceof CelDouble;
+
 /** `value[key]`: as `fieldReader`, for keys of all types. */
 export function lookup(value: CelValue, key: CelValue): CelValue | undefined {
   if (typeof key === 'string') return field(value, key);
-  const scalar = isInt(key) || typeof key === 'boolean' || key instanceof CelUint || key instanceof CelDouble;
-  if (!scalar) return fault('invalid qualifier type');
+  if (!isKey(key)) return fault('invalid qualifier type');
   if (isMap(value)) return mapGet(value, key);
   if (!Array.isArray(value)) return undefined;
   const index = listIndex(key);

@@ -11,6 +11,7 @@ export class MacroError extends Error {
 
 const name = (node: Node, message: string): string => {
   if (node.kind !== 'identifier') throw new MacroError(node, message);
+  if (node.name === '__result__') throw new MacroError(node, 'iteration variable overwrites accumulator variable');
   return node.name;
 };
 

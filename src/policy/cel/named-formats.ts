@@ -1,4 +1,5 @@
-import { isRequestURL } from './go-url.ts';
+import { requestURLError } from './go-url.ts';
+import { quoteGo } from './text-format.ts';
 
 /** The named formats of Kubernetes' `format` library: what is wrong with a string, in the API server's words. */
 export interface NamedFormat {
@@ -14,12 +15,11 @@ const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`;
 const QUALIFIED = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const LABEL_VALUE = `(${QUALIFIED})?`;
 
-const whole = (pattern: string): RegExp => new RegExp(`^${pattern}$`);
 const LABEL_RE = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/;
 const LABEL_1035_RE = /^[a-z](?:[-a-z0-9]*[a-z0-9])?$/;
 const QUALIFIED_RE = /^[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 
-const tooLong = (limit: number): string => `must be no more than ${limit} bytes`;
+const tooLong = (limit: number, unit = 'bytes'): string => `must be no more than ${limit} ${unit}`;
 
 function regexMessage(message: string, pattern: string, ...examples: string[]): string {
   const quoted = examples.map((example) => `'${example}', `).join(' or ');
@@ -30,7 +30,7 @@ function regexMessage(message: string, pattern: string, ...examples: string[]): 
 const length = (text: string): number => Buffer.byteLength(text, 'utf8');
 
 function dnsLabel(text: string): string[] {
-  const errors = length(text) > 63 ? [tooLong(63)] : [];
+  const errors = length(text) > 63 ? [tooLong(63, 'characters')] : [];
   if (LABEL_RE.test(text)) return errors;
   if (isSubdomain(text)) return [...errors, 'must not contain dots'];
   const message =
@@ -42,7 +42,7 @@ function dnsLabel(text: string): string[] {
 const isSubdomain = (text: string): boolean => text.split('.').every((part) => LABEL_RE.test(part));
 
 function dnsSubdomain(text: string): string[] {
-  const errors = length(text) > 253 ? [tooLong(253)] : [];
+  const errors = length(text) > 253 ? [tooLong(253, 'characters')] : [];
   if (isSubdomain(text)) return errors;
   const message =
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
@@ -50,7 +50,7 @@ function dnsSubdomain(text: string): string[] {
 }
 
 function dns1035Label(text: string): string[] {
-  const errors = length(text) > 63 ? [tooLong(63)] : [];
+  const errors = length(text) > 63 ? [tooLong(63, 'characters')] : [];
   if (LABEL_1035_RE.test(text)) return errors;
   const message =
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
@@ -65,7 +65,7 @@ function qualifiedName(text: string): string[] {
   const name = parts.at(-1)!;
   const errors: string[] = [];
   if (parts.length > 2) {
-    const message = `a qualified name ${regexMessage(QUALIFIED_MESSAGE, QUALIFIED, 'MyName', 'my.name', '123-abc')}`;
+    const message = `a valid label key ${regexMessage(QUALIFIED_MESSAGE, QUALIFIED, 'MyName', 'my.name', '123-abc')}`;
     return [`${message} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`];
   }
   if (parts.length === 2) {
@@ -100,6 +100,11 @@ const simple =
   (text: string): string[] =>
     holds(text) ? [] : [message];
 
+function uri(text: string): string[] {
+  const error = requestURLError(text);
+  return error === undefined ? [] : [`parse ${quoteGo(text)}: ${error}`];
+}
+
 const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
 function isDate(text: string): boolean {
@@ -124,7 +129,7 @@ const isBase64 = (text: string): boolean =>
   text !== '' &&
   text.length % 4 === 0 &&
   /^[A-Za-z0-9+/]*={0,2}$/.test(text) &&
-  whole('.*[A-Za-z0-9+/]{2}..').test(text.slice(-4));
+  /^[A-Za-z0-9+/]{2}/.test(text.slice(-4));
 
 export const NAMED_FORMATS: Readonly<Record<string, NamedFormat>> = {
   dns1123Label: { name: 'DNS1123Label', validate: dnsLabel, patternLength: 30 },
@@ -135,9 +140,9 @@ export const NAMED_FORMATS: Readonly<Record<string, NamedFormat>> = {
   dns1123SubdomainPrefix: { name: 'DNS1123SubdomainPrefix', validate: asPrefix(dnsSubdomain), patternLength: 60 },
   dns1035LabelPrefix: { name: 'DNS1035LabelPrefix', validate: asPrefix(dns1035Label), patternLength: 30 },
   labelValue: { name: 'LabelValue', validate: labelValue, patternLength: 40 },
-  uri: { name: 'URI', validate: simple(isRequestURL, 'invalid URI for request'), patternLength: 1103 },
+  uri: { name: 'URI', validate: uri, patternLength: 1103 },
   uuid: { name: 'uuid', validate: simple((t) => UUID.test(t), 'does not match the UUID format'), patternLength: 70 },
-  byte: { name: 'byte', validate: simple(isBase64, 'invalid base64'), patternLength: 88 },
+  byte: { name: 'byte', validate: simple(isBase64, 'invalid base64'), patternLength: 84 },
   date: { name: 'date', validate: simple(isDate, 'invalid date'), patternLength: 71 },
   datetime: { name: 'datetime', validate: simple(isDateTime, 'invalid datetime'), patternLength: 71 },
 };

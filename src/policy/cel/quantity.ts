@@ -49,12 +49,15 @@ export class Quantity {
   private readonly scale: number;
   private readonly big: boolean;
   private readonly notation: Notation;
+  /** As it was written, where Kubernetes takes that for canonical. */
+  private readonly written: string | undefined;
 
-  private constructor(value: bigint, scale: number, big: boolean, notation: Notation) {
+  private constructor(value: bigint, scale: number, big: boolean, notation: Notation, written?: string) {
     this.value = value;
     this.scale = scale;
     this.big = big;
     this.notation = notation;
+    this.written = written;
   }
 
   static ofInt(value: bigint): Quantity {
@@ -72,7 +75,13 @@ export class Quantity {
     const negative = sign === '-';
     const small = smallForm(numerator, denominator, suffix);
     if (small !== undefined) {
-      return new Quantity(negative ? -small.value : small.value, small.scale, false, suffix.notation);
+      const { value, scale } = small;
+      const digits = numerator + denominator;
+      const canonical =
+        suffix.base === 2
+          ? (BigInt(numerator) & 7n) !== 0n
+          : scale % 3 === 0 && !digits.endsWith('000') && digits[0] !== '0';
+      return new Quantity(negative ? -value : value, scale, false, suffix.notation, canonical ? text : undefined);
     }
     return bigForm(numerator + denominator, denominator.length, suffix, negative);
   }
@@ -121,6 +130,7 @@ export class Quantity {
 
   /** Canonical: no fraction, the largest suffix that allows that. */
   toString(): string {
+    if (this.written !== undefined) return this.written;
     if (this.value === 0n) return '0';
     if (this.notation === 'BinarySI') {
       const whole = this.wholeValue();
@@ -176,7 +186,7 @@ function smallForm(
   return fitsInt64(value) ? { value, scale: 0 } : undefined;
 }
 
-/** The arbitrary form: rounded up to a billionth, and cut at the largest 64-bit number. */
+/** The arbitrary form: rounded up to a billionth and, with a binary suffix, cut at the largest 64-bit number. */
 function bigForm(digits: string, fraction: number, suffix: Suffix, negative: boolean): Quantity {
   let value = BigInt(digits);
   let scale = -fraction;
@@ -187,12 +197,15 @@ function bigForm(digits: string, fraction: number, suffix: Suffix, negative: boo
     value = (value + divisor - 1n) / divisor;
     scale = -9;
   }
-  const unit = power10(Math.max(-scale, 0));
-  if (value * power10(Math.max(scale, 0)) > INT64_MAX * unit) {
+  // Kubernetes' decimal has nine places from here on, which shows in the rounding of asApproximateFloat.
+  value *= power10(scale + 9);
+  scale = -9;
+  const unit = power10(9);
+  const belowOne = value > 0n && value < unit;
+  if (suffix.base === 2 && value > INT64_MAX * unit) {
     value = INT64_MAX;
     scale = 0;
   }
-  const belowOne = value > 0n && value * power10(Math.max(scale, 0)) < unit;
   const notation = suffix.notation === 'BinarySI' && belowOne ? 'DecimalSI' : suffix.notation;
   return Quantity.big(negative ? -value : value, scale, notation);
 }

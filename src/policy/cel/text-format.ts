@@ -36,7 +36,7 @@ export function formatString(value: CelValue, budget: Budget): string {
   if (value instanceof CelDouble) return formatDouble(value.value);
   if (value instanceof CelUint) return String(value.value);
   if (value instanceof CelTimestamp) return value.format();
-  if (value instanceof CelDuration) return value.toString();
+  if (value instanceof CelDuration) return value.format();
   if (value instanceof CelTypeValue) return value.name;
   if (value instanceof CelBytes) return decode(value);
   throw new FormatError(
@@ -62,7 +62,7 @@ function formatMember(value: CelValue, budget: Budget): string {
   }
   if (value instanceof CelBytes) return `b${quoteGo(decode(value))}`;
   if (value instanceof CelTimestamp) return `timestamp(${quoteGo(value.format())})`;
-  if (value instanceof CelDuration) return `duration(${quoteGo(value.toString())})`;
+  if (value instanceof CelDuration) return `duration(${quoteGo(value.format())})`;
   return formatString(value, budget);
 }
 
@@ -103,7 +103,7 @@ const GO_ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** As Go's %q: what does not print is escaped. */
-function quoteGo(text: string): string {
+export function quoteGo(text: string): string {
   const body = text.toWellFormed().replace(/[\\"]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, (c) => {
     const known = GO_ESCAPES[c];
     if (known !== undefined) return known;
@@ -145,20 +145,19 @@ const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 export function formatFixed(value: number, precision: number): string {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? '∞' : '-∞';
-  const [whole = '', fraction] = fixed(value, precision).split('.');
+  const [whole = '', fraction] = fixed(value === 0 ? 0 : value, precision).split('.');
   const grouped = whole.replace(/\B(?=(?:[0-9]{3})+$)/g, ',');
   return fraction === undefined ? grouped : `${grouped}.${fraction}`;
 }
 
-/** `%e`, in en_US: `1.234568×10⁰³`. */
-export function formatScientific(value: number, precision: number): string {
-  if (Number.isNaN(value)) return 'NaN';
-  if (!Number.isFinite(value)) return value > 0 ? '∞' : '-∞';
-  const [mantissa = '', exponent = ''] = value.toExponential(Math.min(precision, 100)).split('e');
-  const padded = precision > 100 ? mantissa + '0'.repeat(precision - 100) : mantissa;
+/** `%e`, in en_US: `1.234568×10⁰³`. Kubernetes takes the precision for a width: there are always six digits. */
+export function formatScientific(value: number, width: number): string {
+  if (Number.isNaN(value)) return 'NaN'.padStart(width);
+  if (!Number.isFinite(value)) return (value > 0 ? '∞' : '-∞').padStart(width);
+  const [mantissa = '', exponent = ''] = value.toExponential(6).split('e');
   const power = Number(exponent);
   const digits = String(Math.abs(power))
     .padStart(2, '0')
     .replace(/[0-9]/g, (d) => SUPERSCRIPTS[Number(d)]!);
-  return `${padded}×10${power < 0 ? '⁻' : ''}${digits}`;
+  return `${mantissa}×10${power < 0 ? '⁻' : ''}${digits}`.padStart(width);
 }

@@ -82,7 +82,7 @@ export const conversions: readonly FunctionDeclaration[] = [
     overload('bool_to_string', [BOOL], STRING, text),
     overload('bytes_to_string', [BYTES], STRING, (_: Budget, b: CelBytes) => decodeUtf8(b), { cost: readOnce }),
     overload('double_to_string', [DOUBLE], STRING, (_: Budget, d: CelDouble) => formatDouble(d.value)),
-    overload('duration_to_string', [DURATION], STRING, text),
+    overload('duration_to_string', [DURATION], STRING, (_: Budget, d: CelDuration) => d.format()),
     overload('int64_to_string', [INT], STRING, text),
     overload('timestamp_to_string', [TIMESTAMP], STRING, (_: Budget, t: CelTimestamp) => t.format()),
     overload('uint64_to_string', [UINT], STRING, (_: Budget, u: CelUint) => String(u.value)),

@@ -90,6 +90,7 @@ function slice(_: Budget, list: List, start: number | bigint, end: number | bigi
 }
 
 function flatten(budget: Budget, list: List, depth: number | bigint = 1): CelValue {
+  if (!Array.isArray(list) || (typeof depth !== 'number' && typeof depth !== 'bigint')) return NO_SUCH_OVERLOAD;
   if (depth < 0) return fault('level must be non-negative');
   const flat: CelValue[] = [];
   const walk = (elements: List, left: number): void => {
@@ -139,8 +140,9 @@ function orderKind(key: CelValue): string {
 }
 
 const compared = (list: CelValue | undefined): number => {
-  const size = sizeOf(list!);
-  const first = Array.isArray(list) ? (list[0] as CelValue) : undefined;
+  if (!Array.isArray(list)) return 0;
+  const size = list.length;
+  const first = list[0] as CelValue | undefined;
   return listCost(size * size, typeof first === 'string' || first instanceof CelBytes ? 2.1 : 2);
 };
 

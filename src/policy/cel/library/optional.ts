@@ -47,7 +47,11 @@ export const optional: readonly FunctionDeclaration[] = [
     ),
   ]),
   declare('optional.none', [overload('optional_none', [], OPTIONAL, () => CelOptional.NONE)]),
-  declare('value', [method('optional_value', [OPTIONAL], V, (_: Budget, o: CelOptional) => o.value ?? DEREFERENCE)]),
+  declare('value', [
+    method('optional_value', [OPTIONAL], V, (_: Budget, o: CelOptional) =>
+      o.value === undefined ? DEREFERENCE : o.value,
+    ),
+  ]),
   declare('hasValue', [
     method('optional_hasValue', [OPTIONAL], BOOL, (_: Budget, o: CelOptional) => o.value !== undefined),
   ]),

@@ -98,9 +98,13 @@ const readable = (budget: Budget, text: string, loosely = false): boolean =>
   read(budget, text, loosely) instanceof CelSemver;
 
 const part = (name: string, index: 0 | 1 | 2): FunctionDeclaration =>
-  declare(name, [method(`semver_${name}`, [SEMVER], INT, (_: Budget, v: CelSemver) => smallInt(v.core[index]))], {
-    cost: nominal,
-  });
+  declare(
+    name,
+    [method(`semver_${name}`, [SEMVER], INT, (_: Budget, v: CelSemver) => smallInt(BigInt.asIntN(64, v.core[index])))],
+    {
+      cost: nominal,
+    },
+  );
 
 /** Kubernetes' semver library, version 1. */
 export const semver: readonly FunctionDeclaration[] = [

@@ -21,7 +21,6 @@ function fixedZone(zone: string, colon: number): number | Fault {
     if (!/^[+-]?[0-9]{1,9}$/.test(part)) return fault(`strconv.Atoi: parsing "${part}": invalid syntax`);
   }
   const m = Number(minutes);
-  if (m < 0 || m > 59) return fault(`timezone offset minutes out of range [0, 59]: ${zone}`);
   return Number(hours) * 3600 + (zone[0] === '-' ? -m : m) * 60;
 }
 
@@ -37,6 +36,7 @@ function formatterFor(zone: string): Intl.DateTimeFormat | undefined {
     const formatter = new Intl.DateTimeFormat('en-US', {
       timeZone: zone,
       calendar: 'gregory',
+      era: 'short',
       hourCycle: 'h23',
       year: 'numeric',
       month: 'numeric',
@@ -57,11 +57,11 @@ function formatterFor(zone: string): Intl.DateTimeFormat | undefined {
 function namedZone(zone: string, seconds: number): number | Fault {
   const formatter = formatterFor(zone);
   if (formatter === undefined) return fault(`unknown time zone ${zone}`);
-  const parts = new Map(formatter.formatToParts(seconds * 1000).map((p) => [p.type as string, Number(p.value)]));
-  const [year, month, day] = [parts.get('year')!, parts.get('month')!, parts.get('day')!];
+  const parts = new Map(formatter.formatToParts(seconds * 1000).map((p) => [p.type, p.value]));
+  const part = (type: Intl.DateTimeFormatPartTypes): number => Number(parts.get(type));
   const local = new Date(0);
-  local.setUTCFullYear(year, month - 1, day);
-  local.setUTCHours(parts.get('hour')!, parts.get('minute'), parts.get('second'));
+  local.setUTCFullYear(parts.get('era') === 'BC' ? 1 - part('year') : part('year'), part('month') - 1, part('day'));
+  local.setUTCHours(part('hour'), part('minute'), part('second'));
   return local.getTime() / 1000 - seconds;
 }
 
