@@ -22,8 +22,16 @@ export const REMOTE_COMMAND_SUBPROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s
 export type RemoteCommandSubprotocol = (typeof REMOTE_COMMAND_SUBPROTOCOLS)[number];
 
 /**
- * A remote command over WebSocket messages whose first byte is the channel. A message is passed on in pieces as it arrives;
- * each piece becomes a message of its own behind.
+ * Bytes of an unfinished message that wait for its end. Servers write a message in two TLS records or more, the last of them
+ * often of a few bytes: passed on one by one, each would cost a message of its own behind, with all that it costs there.
+ */
+const GATHER_BYTES = 64 * 1024;
+/** A message that comes byte by byte would hold a buffer for each. */
+const GATHER_PARTS = 64;
+
+/**
+ * A remote command over WebSocket messages whose first byte is the channel. A message up to 64 KiB is passed on whole, a
+ * larger one in pieces as it arrives; each piece becomes a message of its own behind.
  */
 export class WebSocketRemoteCommand implements RemoteCommandSession {
   readonly #role: WebSocketRole;
@@ -35,8 +43,8 @@ export class WebSocketRemoteCommand implements RemoteCommandSession {
 
   /** The first byte of the message being received. */
   #current: number | undefined;
-  #errorParts: Buffer[] = [];
-  #errorBytes = 0;
+  #parts: Buffer[] = [];
+  #partBytes = 0;
   #signal: number[] = [];
   readonly #ended = new Set<Channel>();
   readonly #peerEnded = new Set<Channel>();
@@ -114,19 +122,23 @@ export class WebSocketRemoteCommand implements RemoteCommandSession {
     const channel = CHANNELS[this.#current!];
     // As Kubernetes' servers do: what is not readable in this session is passed over.
     if (channel === undefined || !this.#readable(channel)) return;
-    if (channel !== 'error') {
-      this.#handler.data(channel, rest);
-      return;
+    if (this.#partBytes > 0 || !last) {
+      this.#parts.push(rest);
+      this.#partBytes += rest.length;
+      if (channel === 'error' && this.#partBytes > MAX_ERROR_BYTES) throw errorTooLong();
+      const full = this.#partBytes >= GATHER_BYTES || this.#parts.length >= GATHER_PARTS;
+      if (!last && !full) return;
+      rest = Buffer.concat(this.#parts, this.#partBytes);
+      this.#parts = [];
+      if (!last && channel === 'error') {
+        this.#parts.push(rest);
+        return;
+      }
+      this.#partBytes = 0;
     }
-    this.#errorBytes += rest.length;
-    if (this.#errorBytes > MAX_ERROR_BYTES) {
-      throw new StreamProtocolError('an error channel over the limit', CloseCode.tooBig);
-    }
-    this.#errorParts.push(rest);
-    if (!last) return;
-    const whole = Buffer.concat(this.#errorParts);
-    this.#errorParts = [];
-    if (whole.length > 0) this.#handler.data('error', whole);
+    if (channel !== 'error') this.#handler.data(channel, rest);
+    else if (rest.length > MAX_ERROR_BYTES) throw errorTooLong();
+    else if (rest.length > 0) this.#handler.data('error', rest);
   }
 
   #closeMessage(rest: Buffer, last: boolean): void {
@@ -149,4 +161,8 @@ export class WebSocketRemoteCommand implements RemoteCommandSession {
       this.#channels.has(channel) && !this.#peerEnded.has(channel) && fromClient(channel) === (this.#role === 'server')
     );
   }
+}
+
+function errorTooLong(): StreamProtocolError {
+  return new StreamProtocolError('an error channel over the limit', CloseCode.tooBig);
 }
