@@ -8,6 +8,11 @@ export const ADMINISTRATOR_OPTIONS = {
   namespace: { type: 'string' },
 } as const;
 
+export const ADMINISTRATOR_USAGE = `  --kubeconfig FILE, --context NAME
+                                  the administrator's own (default: as kubectl)
+  --namespace NAME                the gateway's (SALLYPORT_NAMESPACE, else sallyport-system)
+`;
+
 type Values = { readonly [Name in keyof typeof ADMINISTRATOR_OPTIONS]?: string | undefined };
 
 /** @throws CommandError */

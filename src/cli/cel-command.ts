@@ -1,10 +1,16 @@
 import { runCelCases } from './cel.ts';
 import { type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 
+const HELP = {
+  name: 'cel',
+  usage:
+    'sallyport cel FILE.jsonl\n\nRuns CEL cases (objects.json lies beside the file); exit code 1 where any fails.\n',
+};
+
 /** `sallyport cel FILE.jsonl`: runs CEL cases; prints failing ids, a count by group, and `N passed, N failed` last. */
 export async function runCel(args: readonly string[], io: CommandIO): Promise<number> {
   let code = 0;
-  const failed = await runCommand('cel', io, async () => {
+  const failed = await runCommand(HELP, args, io, async () => {
     const { positionals } = readArguments(args, {}, 1);
     const [file] = positionals;
     if (file === undefined) throw usageError('which file? sallyport cel FILE.jsonl (objects.json lies beside it)');

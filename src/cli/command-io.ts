@@ -25,11 +25,20 @@ export function usageError(message: string): CommandError {
 }
 
 /**
- * Runs a command's work and says its failure on standard error, escaped: what a server or a file said goes to a terminal.
+ * Runs a command's work, or shows its `usage` when asked for help, and says its failure on standard error, escaped: what a server or a file said goes to a terminal.
  * @returns the exit code
  */
-export async function runCommand(name: string, io: CommandIO, work: () => Promise<void>): Promise<number> {
+export async function runCommand(
+  { name, usage }: { readonly name: string; readonly usage: string },
+  args: readonly string[],
+  io: CommandIO,
+  work: () => Promise<void>,
+): Promise<number> {
   try {
+    if (args.includes('--help') || args.includes('-h')) {
+      io.stdout(usage);
+      return 0;
+    }
     await work();
     return 0;
   } catch (error) {
@@ -39,6 +48,7 @@ export async function runCommand(name: string, io: CommandIO, work: () => Promis
     }
     const lines = error.message.split('\n').map(escapeLine).join('\n');
     io.stderr(`sallyport ${name}: ${lines}\n`);
+    if (error.exitCode === 2) io.stderr(`"sallyport ${name} --help" says more\n`);
     return error.exitCode;
   }
 }

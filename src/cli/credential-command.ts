@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseDuration } from '../config/duration.ts';
+import { escapeLine } from '../errors.ts';
 import type { PublicConfiguration } from '../identity/session-endpoint.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 import { type CachedCredential, CredentialCache, cacheFolder } from './credential-cache.ts';
@@ -20,6 +21,15 @@ export const SIGN_IN_OPTIONS = {
   'client-key': { type: 'string' },
 } as const;
 
+export const SIGN_IN_USAGE = `  --sign-in auto|browser|device   how a person signs in (auto: browser, else device flow)
+  --timeout DURATION              how long to wait for the person (3m)
+  --token-file FILE               an ID token in a file, for CI (also SALLYPORT_TOKEN_FILE)
+  --client-certificate FILE, --client-key FILE
+                                  a client certificate in place of a sign-in
+  --ca FILE                       the gateway's authorities, PEM (default: the system's)
+  --oidc-ca FILE                  the issuer's authorities, PEM (default: the system's)
+`;
+
 const OPTIONS = {
   ...SIGN_IN_OPTIONS,
   agent: { type: 'string' },
@@ -27,6 +37,19 @@ const OPTIONS = {
   'offline-access': { type: 'boolean' },
   renew: { type: 'boolean' },
 } as const;
+
+const HELP = {
+  name: 'credential',
+  usage: `sallyport credential --gateway URL --agent NAME [options]
+
+kubectl's exec-credential plugin: prints an ExecCredential with a session token for the agent. The token is cached in
+~/.cache/sallyport/credentials (0600). "sallyport kubeconfig" writes the kubeconfig that runs this.
+
+  --ttl DURATION                  length of the session (the gateway's default, and at most its bound)
+  --renew                         a new session, whatever is cached
+  --offline-access                keep the issuer's refresh token beside it: no sign-in while that lasts
+${SIGN_IN_USAGE}`,
+};
 
 /** A session is not handed out when it ends within this: the request that it is for should not outlive it. */
 const TOO_SHORT = 30_000;
@@ -48,7 +71,7 @@ export interface SignInFlags {
  * error that says what to run.
  */
 export async function runCredential(args: readonly string[], io: CommandIO, parent = process.ppid): Promise<number> {
-  return await runCommand('credential', io, async () => {
+  return await runCommand(HELP, args, io, async () => {
     const { values } = readArguments(args, OPTIONS);
     const info = readExecInfo(io.env['KUBERNETES_EXEC_INFO']);
     const flags = readSignInFlags({ ...values, offline: values['offline-access'] }, io, info?.cluster);
@@ -158,25 +181,28 @@ async function obtain(
       issuedAt: Date.now(),
       ...(flags.offline && refresh !== undefined ? { refreshToken: refresh } : {}),
     });
+    // RFC 9470: a proof may be good and yet too old; then the person signs in anew, once.
+    let fresh = false;
+    const exchange = async (proof: { idToken: string | undefined; refreshToken: string | undefined }) => {
+      try {
+        return keep(await gateway.exchange(proof.idToken, agent, ttl), proof.refreshToken);
+      } catch (error) {
+        const interactive = flags.tokenFile === undefined && flags.clientCertificate === undefined;
+        if (!wantsSignIn(error) || fresh || !interactive) throw error;
+        io.stderr(`${escapeLine((error as Error).message)}\n`);
+        fresh = true;
+        return undefined;
+      }
+    };
     if (flags.offline && refreshToken !== undefined && flags.tokenFile === undefined) {
       const silent = await refreshed(flags, configuration, refreshToken);
-      if (silent !== undefined) {
-        try {
-          return keep(await gateway.exchange(silent.idToken, agent, ttl), silent.refreshToken);
-        } catch (error) {
-          if (!wantsSignIn(error)) throw error;
-        }
-      }
+      const made = silent === undefined ? undefined : await exchange(silent);
+      if (made !== undefined) return made;
     }
-    const first = await personToken(flags, configuration, false, io);
-    try {
-      return keep(await gateway.exchange(first.idToken, agent, ttl), first.refreshToken);
-    } catch (error) {
-      if (!wantsSignIn(error) || first.idToken === undefined || flags.tokenFile !== undefined) throw error;
-      io.stderr(`${(error as Error).message}\n`);
+    for (;;) {
+      const made = await exchange(await personToken(flags, configuration, fresh, io));
+      if (made !== undefined) return made;
     }
-    const second = await personToken(flags, configuration, true, io);
-    return keep(await gateway.exchange(second.idToken, agent, ttl), second.refreshToken);
   } finally {
     await gateway.close();
   }
@@ -187,7 +213,6 @@ async function refreshed(flags: SignInFlags, configuration: PublicConfiguration,
   return await refresh(signInOptions(flags, configuration, false), refreshToken);
 }
 
-/** RFC 9470: the proof is good, but too old. */
 function wantsSignIn(error: unknown): boolean {
   return (error as { code?: unknown }).code === 'insufficient_user_authentication';
 }

@@ -1,14 +1,21 @@
 import { AdministratorError } from '../kubernetes/administrator.ts';
-import { ADMINISTRATOR_OPTIONS, administrator } from './administrator-options.ts';
+import { ADMINISTRATOR_OPTIONS, ADMINISTRATOR_USAGE, administrator } from './administrator-options.ts';
 import { type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 import { agentName } from './gateway-url.ts';
 import { table } from './table.ts';
 
 const OPTIONS = { ...ADMINISTRATOR_OPTIONS, all: { type: 'boolean' }, reason: { type: 'string' } } as const;
 
+const usage = `sallyport freeze AGENT|--all [--reason TEXT]
+sallyport unfreeze AGENT|--all
+
+While an agent is frozen its requests are refused, its open streams end and it gets no session, on every replica. --all
+is everyone who comes through the gateway. Administrators only, straight at the API server:
+${ADMINISTRATOR_USAGE}`;
+
 /** `sallyport freeze AGENT|--all`: nothing more of that agent (or of anyone) passes the gate, within a second. */
 export async function runFreeze(args: readonly string[], io: CommandIO): Promise<number> {
-  return await runCommand('freeze', io, async () => {
+  return await runCommand({ name: 'freeze', usage }, args, io, async () => {
     const { values, positionals } = readArguments(args, OPTIONS, 1);
     const agent = whom(values.all, positionals[0]);
     const api = administrator(values, io);
@@ -31,7 +38,7 @@ export async function runFreeze(args: readonly string[], io: CommandIO): Promise
 
 /** `sallyport unfreeze AGENT|--all`: lifts what `freeze` of the same words set; says what stays frozen. */
 export async function runUnfreeze(args: readonly string[], io: CommandIO): Promise<number> {
-  return await runCommand('unfreeze', io, async () => {
+  return await runCommand({ name: 'unfreeze', usage }, args, io, async () => {
     const { values, positionals } = readArguments(args, OPTIONS, 1);
     const agent = whom(values.all, positionals[0]);
     const api = administrator(values, io);

@@ -4,7 +4,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { escapeLine } from '../errors.ts';
 import { CommandError, type CommandIO, readArguments, runCommand } from './command-io.ts';
-import { connect, readSignInFlags, SIGN_IN_OPTIONS } from './credential-command.ts';
+import { connect, readSignInFlags, SIGN_IN_OPTIONS, SIGN_IN_USAGE } from './credential-command.ts';
 import { agentName, readCertificates } from './gateway-url.ts';
 import { findNeighbours, kubeconfigFiles } from './kubeconfig-neighbours.ts';
 
@@ -20,6 +20,23 @@ const OPTIONS = {
   force: { type: 'boolean' },
 } as const;
 
+const HELP = {
+  name: 'kubeconfig',
+  usage: `sallyport kubeconfig --agent NAME --gateway URL [options]
+
+Writes a kubeconfig (0600) whose only context is the gateway. There is no secret in it: kubectl asks "sallyport
+credential", or re-reads the token file of a CI job.
+
+  --output FILE                   where to (~/.kube/sallyport-NAME.yaml); "-" is standard output
+  --context NAME                  name of the context (sallyport-NAME)
+  --namespace NAME                its namespace
+  --ttl DURATION                  length of sessions
+  --offline-access                sessions are renewed without a sign-in while the issuer's refresh token lasts
+  --command PROGRAM               what kubectl runs in place of "sallyport"
+  --force                         overwrite a file that this command has not written
+${SIGN_IN_USAGE}`,
+};
+
 /** First line of every file of ours, so that none of another origin is overwritten. */
 const MARK = '# Written by "sallyport kubeconfig": no secret is in here.';
 
@@ -28,7 +45,7 @@ const MARK = '# Written by "sallyport kubeconfig": no secret is in here.';
  * (or, for CI, a token file that kubectl re-reads) and no long-lived secret.
  */
 export async function runKubeconfig(args: readonly string[], io: CommandIO): Promise<number> {
-  return await runCommand('kubeconfig', io, async () => {
+  return await runCommand(HELP, args, io, async () => {
     const { values } = readArguments(args, OPTIONS);
     const agent = agentName(values.agent);
     const flags = readSignInFlags(values, io);

@@ -1,8 +1,8 @@
 import { escapeLine } from '../errors.ts';
 import type { Administrator, CustomObject } from '../kubernetes/administrator.ts';
-import { ADMINISTRATOR_OPTIONS, administrator } from './administrator-options.ts';
+import { ADMINISTRATOR_OPTIONS, ADMINISTRATOR_USAGE, administrator } from './administrator-options.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
-import { connect, personToken, readSignInFlags, SIGN_IN_OPTIONS } from './credential-command.ts';
+import { connect, personToken, readSignInFlags, SIGN_IN_OPTIONS, SIGN_IN_USAGE } from './credential-command.ts';
 import type { GatewayClient, OwnSession } from './gateway-client.ts';
 import { agentName } from './gateway-url.ts';
 import { table } from './table.ts';
@@ -16,6 +16,18 @@ const OPTIONS = {
   all: { type: 'boolean' },
   output: { type: 'string', short: 'o' },
 } as const;
+
+const HELP = {
+  name: 'session',
+  usage: `sallyport session list [--agent NAME] [--person NAME] [--all] [-o table|json]
+sallyport session revoke NAME | --agent NAME | --person NAME [--reason TEXT]
+
+All sessions, with an administrator's own kubeconfig straight at the API server:
+${ADMINISTRATOR_USAGE}
+or the sessions of the person who signs in, at the gateway:
+  --gateway URL
+${SIGN_IN_USAGE}`,
+};
 
 type Values = ReturnType<typeof readArguments<typeof OPTIONS>>['values'];
 
@@ -36,7 +48,7 @@ interface Place {
  * the person who signs in (their own).
  */
 export async function runSession(args: readonly string[], io: CommandIO): Promise<number> {
-  return await runCommand('session', io, async () => {
+  return await runCommand(HELP, args, io, async () => {
     const { values, positionals } = readArguments(args, OPTIONS, 2);
     const [action, name] = positionals;
     if (action !== 'list' && action !== 'revoke') throw usageError('say "session list" or "session revoke NAME"');
