@@ -7,6 +7,12 @@ const HELP = {
     'sallyport cel FILE.jsonl\n\nRuns CEL cases (objects.json lies beside the file); exit code 1 where any fails.\n',
 };
 
+const USAGE = `sallyport cel FILE.jsonl
+
+Runs CEL cases, one a line (test/cel/README.md tells the format); objects that they share are read from objects.json beside
+the file. Prints the ids that fail, a count for each group, and "N passed, N failed" last. Exit code 1 when any failed.
+`;
+
 /** `sallyport cel FILE.jsonl`: runs CEL cases; prints failing ids, a count by group, and `N passed, N failed` last. */
 export async function runCel(args: readonly string[], io: CommandIO): Promise<number> {
   let code = 0;
