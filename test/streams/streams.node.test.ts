@@ -180,9 +180,11 @@ for (const transport of ['WebSocket', 'SPDY'] as const) {
       got += String(chunk);
     });
     socket.on('error', () => {});
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    const ended = once(child, 'close');
     socket.write('GET / HTTP/1.0\r\n\r\n');
-    await once(socket, 'close');
-    await once(child, 'close');
+    await closed;
+    await ended;
     assert.equal(got, '');
     assert.match(
       stderr,
