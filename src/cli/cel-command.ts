@@ -1,12 +1,6 @@
 import { runCelCases } from './cel.ts';
 import { type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 
-const HELP = {
-  name: 'cel',
-  usage:
-    'sallyport cel FILE.jsonl\n\nRuns CEL cases (objects.json lies beside the file); exit code 1 where any fails.\n',
-};
-
 const USAGE = `sallyport cel FILE.jsonl
 
 Runs CEL cases, one a line (test/cel/README.md tells the format); objects that they share are read from objects.json beside
@@ -16,7 +10,7 @@ the file. Prints the ids that fail, a count for each group, and "N passed, N fai
 /** `sallyport cel FILE.jsonl`: runs CEL cases; prints failing ids, a count by group, and `N passed, N failed` last. */
 export async function runCel(args: readonly string[], io: CommandIO): Promise<number> {
   let code = 0;
-  const failed = await runCommand(HELP, args, io, async () => {
+  const failed = await runCommand({ name: 'cel', usage: USAGE }, args, io, async () => {
     const { positionals } = readArguments(args, {}, 1);
     const [file] = positionals;
     if (file === undefined) throw usageError('which file? sallyport cel FILE.jsonl (objects.json lies beside it)');
