@@ -67,7 +67,8 @@ const oidcIssuer = z
           .optional()
           .describe('Which tool calls: a claim, or one value for all tokens of this issuer.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('Which claims make the caller.'),
     requiredClaims: z
       .record(claimName, z.union([z.string(), z.boolean(), z.number(), z.array(z.string()).min(1).max(64)]))
       .default({})
@@ -102,7 +103,9 @@ const tokenReview = z.strictObject({
     })
     .default('sallyport')
     .describe('The only audience that a ServiceAccount token for the gateway has.'),
-  cacheTTL: duration('10s', { min: '0s', max: '1m' }).describe('A deleted account’s token dies within this.'),
+  cacheTTL: duration('10s', { min: '0s', max: '1m' }).describe(
+    'How long an answer is remembered; the API server remembers it for up to 10s itself. A deleted account is out within both.',
+  ),
   timeout: duration('5s', { min: '100ms', max: '30s' }).describe('For one TokenReview.'),
   maxConcurrent: z.int().min(1).max(1_000).default(64).describe('TokenReviews under way; further tokens get a 503.'),
 });
