@@ -1,10 +1,13 @@
 import type { Server } from 'node:http';
+import { hostname } from 'node:os';
 import type { GatewayConfiguration } from '../config/gateway.ts';
 import { SallyportError } from '../errors.ts';
 import { type Authenticator, createAuthenticator } from '../identity/authenticator.ts';
 import { installationKey } from '../identity/installation-key.ts';
 import { Via } from '../identity/upstream-name.ts';
 import { locate } from '../kubernetes/locate.ts';
+import { PolicyStatusWriter } from '../kubernetes/policy-status-writer.ts';
+import { requireKinds } from '../kubernetes/served-kinds.ts';
 import { Transport } from '../kubernetes/transport.ts';
 import type { Logger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
@@ -24,6 +27,14 @@ import { Pipeline } from './pipeline.ts';
 import { Policies } from './policies.ts';
 import { FrontDoor } from './server.ts';
 import { Upgrades } from './upgrades.ts';
+
+const REQUIRED_KINDS = [
+  'agentpolicies',
+  'agentpolicies/status',
+  'agentsessions',
+  'agentsessions/status',
+  'agentfreezes',
+];
 
 export interface RunningGateway {
   readonly port: number;
@@ -50,12 +61,24 @@ export async function startGateway(
     context: upstream.context,
     onError: (error) => log.warn({ error }, 'a credential file could not be re-read; the last good one stays in use'),
   });
-  const transport = new Transport(connection, { connectTimeout: upstream.connectTimeout });
+  const transport = new Transport(connection, {
+    connectTimeout: upstream.connectTimeout,
+    userAgent: `sallyport/${version}`,
+    onAnswer: ({ verb, what }, code) => metrics.ownRequests.inc(verb, what, String(code)),
+  });
   const own = new Own(transport, upstream.namespace);
   const forward = new Forward(connection, upstream);
+  await requireKinds(transport, REQUIRED_KINDS);
   const key = await installationKey(secretStore(own));
 
   const policies = new Policies({ transport, log, metrics, configuration });
+  const statuses = new PolicyStatusWriter({
+    transport,
+    replica: hostname(),
+    onError: (error, policy) =>
+      log.warn({ error, policy }, 'the status of a policy could not be written; it is tried again'),
+  });
+  policies.onChange((set) => statuses.report(set.policies));
   const sessions = new AgentSessions({
     configuration: identity.sessions,
     audience: configuration.audience,
@@ -76,7 +99,7 @@ export async function startGateway(
     else live.endAgent(ended.agent);
   });
   const via = new Via(key);
-  const observer = new Observer(metrics, log);
+  const observer = new Observer(metrics, log, (fault) => statuses.fault(fault.policy, fault.rule, fault.message));
   let door: FrontDoor | undefined;
   const rooms = {
     authenticate: (exchange: Exchange) => authenticate(authenticator, sessions, metrics, exchange),
@@ -133,6 +156,7 @@ export async function startGateway(
   const probe = probeServer({ liveness, readiness, metrics });
   const probePort = await listenOn(probe, probes.address, probes.port);
   await Promise.all([policies.start(), sessions.start()]);
+  statuses.start();
   const port = await door.listen(listen.address, listen.port);
   log.info({ port, probePort, version, upstream: connection.description }, 'serving');
 
@@ -149,7 +173,7 @@ export async function startGateway(
       live.endAll('this replica is stopping: run the command again');
       await delay(50);
       door.destroy();
-      await Promise.all([policies.stop(), sessions.stop(), authenticator.close(), forward.close()]);
+      await Promise.all([policies.stop(), statuses.stop(), sessions.stop(), authenticator.close(), forward.close()]);
       await transport.close();
       await new Promise((resolve) => probe.close(resolve).closeAllConnections());
       log.info('stopped');

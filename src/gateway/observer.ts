@@ -1,6 +1,7 @@
 import { SallyportError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import type { DecisionLabel, Metrics, StreamKind } from '../observe/metrics.ts';
+import type { RuleFault } from '../policy/decision.ts';
 import type { Exchange } from './exchange.ts';
 import type { Outcome } from './relay.ts';
 
@@ -16,9 +17,12 @@ const STREAM_KINDS: Readonly<Record<string, StreamKind>> = {
 export class Observer {
   readonly #metrics: Metrics;
   readonly #log: Logger;
+  readonly #onFault: (fault: RuleFault) => void;
   readonly #closeStream = new WeakMap<Exchange, () => void>();
 
-  constructor(metrics: Metrics, log: Logger) {
+  /** @param onFault told of every expression that had no answer, for its policy's status */
+  constructor(metrics: Metrics, log: Logger, onFault: (fault: RuleFault) => void = () => {}) {
+    this.#onFault = onFault;
     this.#metrics = metrics;
     this.#log = log;
   }
@@ -53,8 +57,9 @@ export class Observer {
       upstreamTime: failed || result.upstreamDuration === 0 ? undefined : result.upstreamDuration / 1_000,
     });
     if (failed) this.#metrics.errors.inc(result.code);
-    if (decision !== undefined && decision.faults.length > 0) {
-      this.#metrics.policyEvaluationErrors.inc(decision.action, 'condition');
+    for (const fault of decision?.faults ?? []) {
+      this.#metrics.policyEvaluationErrors.inc(decision!.action, 'condition');
+      this.#onFault(fault);
     }
     const level = failed ? (result.status >= 500 ? 'error' : 'warn') : decision?.free ? 'debug' : 'info';
     if (!this.#log.isLevelEnabled(level)) return;

@@ -33,6 +33,7 @@ export class Policies {
   readonly #served: Informer<ServedVersion>;
   readonly #servedLocally = new Set<string>();
   #set: PolicySet | undefined;
+  #fault: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #listeners = new Set<(set: PolicySet) => void>();
 
@@ -96,6 +97,7 @@ export class Policies {
 
   /** For readiness. */
   check(): true | string {
+    if (this.#fault !== undefined) return this.#fault;
     if (this.#set === undefined) return 'the policies are not loaded yet';
     const { staleAfter } = this.#options.configuration.policy;
     for (const informer of this.informers) {
@@ -118,7 +120,7 @@ export class Policies {
   }
 
   #schedule(): void {
-    if (this.#set === undefined) return;
+    if (this.#set === undefined && this.#fault === undefined) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#compile();
@@ -128,7 +130,16 @@ export class Policies {
   #compile(): void {
     const { log, metrics } = this.#options;
     const started = performance.now();
-    const set = compile([...this.#policies.values()], this.#policyOptions, this.#set);
+    let set: PolicySet;
+    try {
+      set = compile([...this.#policies.values()], this.#policyOptions, this.#set);
+      this.#fault = undefined;
+    } catch (error) {
+      // What is in force is not what was written: nothing may pass on it.
+      this.#fault = 'the policies could not be compiled';
+      log.error({ error }, this.#fault);
+      return;
+    }
     this.#set = set;
     metrics.policyLoads.inc();
     metrics.policyCompileErrors.set(set.errors.length);
