@@ -1,0 +1,146 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { parse, stringify } from 'yaml';
+import { type Cluster, startCluster } from '../cluster/cluster.ts';
+import { GatewayProcess } from '../gateway/gateway-process.ts';
+import type { Endpoint } from './endpoint.ts';
+import { startKubectlProxy } from './kubectl-proxy.ts';
+import { LoadClient } from './load-client.ts';
+import { nginxVersion, startNginx } from './nginx.ts';
+import { agentManifests, GROUP } from './policies.ts';
+import type { RunningProxy } from './running-proxy.ts';
+
+const SUBJECT = 'bench';
+
+/** Nobody's limits may be what is measured. */
+const UNLIMITED = {
+  limits: { requestsPerSecond: 1e6, burst: 1_000_000, parallelRequests: 100_000, parallelStreams: 10_000 },
+};
+
+/** One API server, and all ways to it: whoever asks, it sees the same account impersonating the same user. */
+export class Bed {
+  readonly cluster: Cluster;
+  readonly namespace: string;
+  readonly gateway: GatewayProcess;
+  readonly load = new LoadClient();
+  readonly #proxies: RunningProxy[] = [];
+  readonly #gateways: GatewayProcess[];
+  readonly #agentToken: string;
+  readonly #upstreamToken: string;
+  nginx: { version: string } | { missing: string } = { missing: 'not asked for' };
+
+  private constructor(cluster: Cluster, namespace: string, gateway: GatewayProcess, agent: string, upstream: string) {
+    this.cluster = cluster;
+    this.namespace = namespace;
+    this.gateway = gateway;
+    this.#gateways = [gateway];
+    this.#agentToken = agent;
+    this.#upstreamToken = upstream;
+  }
+
+  static async start(options: { node?: boolean } = {}): Promise<Bed> {
+    const cluster = await startCluster(options);
+    try {
+      const gateway = await GatewayProcess.start(cluster, { configuration: UNLIMITED });
+      const namespace = await cluster.namespace('bench');
+      await cluster.apply(agentManifests(namespace));
+      const exp = Math.floor(Date.now() / 1_000) + 7_200;
+      const agent = await gateway.token({ sub: SUBJECT, groups: [GROUP], exp });
+      const upstream = await cluster.serviceAccountToken(gateway.namespace, 'sallyport-gateway', { seconds: 7_200 });
+      const bed = new Bed(cluster, namespace, gateway, agent, upstream);
+      const small = { metadata: { name: 'small' }, data: { greeting: 'hello' } };
+      await cluster.admin('POST', `/api/v1/namespaces/${namespace}/configmaps`, small);
+      return bed;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  /** A gateway of its own, for what is measured in a process that has done nothing else. */
+  async freshGateway(env: Record<string, string> = {}): Promise<GatewayProcess> {
+    const gateway = await GatewayProcess.start(this.cluster, {
+      configuration: UNLIMITED,
+      replicaOf: this.gateway,
+      env,
+    });
+    this.#gateways.push(gateway);
+    return gateway;
+  }
+
+  get small(): string {
+    return `/api/v1/namespaces/${this.namespace}/configmaps/small`;
+  }
+
+  get direct(): Endpoint {
+    const { url, caPem } = this.cluster;
+    return { name: 'direct', url, caPem, headers: this.#upstreamHeaders() };
+  }
+
+  through(gateway: GatewayProcess, name = 'gateway'): Endpoint {
+    const headers = ['Authorization', `Bearer ${this.#agentToken}`];
+    return { name, url: gateway.url, caPem: gateway.caPem, headers };
+  }
+
+  /** As cluster-admin would change something: straight to the API server. */
+  async startKubectlProxy(): Promise<RunningProxy> {
+    const proxy = await startKubectlProxy(this.cluster, await this.directKubeconfig());
+    this.#proxies.push(proxy);
+    return proxy;
+  }
+
+  /** Undefined where there is none to be had: `nginx` then says why. */
+  async startNginx(): Promise<RunningProxy | undefined> {
+    this.nginx = await nginxVersion();
+    if ('missing' in this.nginx) return undefined;
+    const proxy = await startNginx(this.cluster, this.#upstreamHeaders());
+    this.#proxies.push(proxy);
+    return proxy;
+  }
+
+  /** A kubeconfig past the gateway, under the same name as through it. */
+  async directKubeconfig(): Promise<string> {
+    const path = await this.cluster.kubeconfig({ token: this.#upstreamToken, namespace: this.namespace });
+    const config = parse(await readFile(path, 'utf8')) as { users: { user: Record<string, unknown> }[] };
+    Object.assign(config.users[0]!.user, { as: `sallyport:${SUBJECT}`, 'as-groups': [`sallyport:${GROUP}`] });
+    await writeFile(path, stringify(config), { mode: 0o600 });
+    return path;
+  }
+
+  gatewayKubeconfig(gateway: GatewayProcess): Promise<string> {
+    return gateway.kubeconfig(this.#agentToken, this.namespace);
+  }
+
+  /** For changes: an account that may write anywhere. */
+  async writer(): Promise<Endpoint> {
+    const { cluster } = this;
+    const token = await cluster.serviceAccountToken(this.namespace, 'writer', { seconds: 7_200 });
+    await cluster.apply(
+      stringify({
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        metadata: { name: 'writer', namespace: this.namespace },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'agents' },
+        subjects: [{ kind: 'ServiceAccount', name: 'writer', namespace: this.namespace }],
+      }),
+    );
+    return { name: 'writer', url: cluster.url, caPem: cluster.caPem, headers: ['Authorization', `Bearer ${token}`] };
+  }
+
+  async stop(): Promise<void> {
+    await this.load.stop();
+    for (const proxy of this.#proxies) await proxy.stop();
+    for (const gateway of this.#gateways.reverse()) await gateway.stop();
+    await this.cluster.stop();
+  }
+
+  #upstreamHeaders(): string[] {
+    return [
+      'Authorization',
+      `Bearer ${this.#upstreamToken}`,
+      'Impersonate-User',
+      `sallyport:${SUBJECT}`,
+      'Impersonate-Group',
+      `sallyport:${GROUP}`,
+    ];
+  }
+}

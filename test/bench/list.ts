@@ -1,0 +1,150 @@
+import type { Bed } from './bed.ts';
+import type { Endpoint, Protocol } from './endpoint.ts';
+import type { Plan } from './plan.ts';
+import { many } from './policies.ts';
+import { ProcessUsage } from './process-usage.ts';
+import { median, medianRatio } from './quantile.ts';
+import type { Part, Section } from './section.ts';
+import { megabytes, number, ratio } from './words.ts';
+
+const OBJECTS = 200;
+const OBJECT_BYTES = 256 * 1_024;
+const MOST_GROWTH = 64 << 20;
+
+interface Shape {
+  readonly name: string;
+  readonly query: string;
+  /** What ends the part of a stream that stands for the list. */
+  readonly until: string | undefined;
+}
+
+const SHAPES: readonly Shape[] = [
+  { name: 'plain', query: 'labelSelector=bench%3Dlist', until: undefined },
+  {
+    name: 'streamed',
+    query:
+      'labelSelector=bench%3Dlist&watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan',
+    until: '"k8s.io/initial-events-end":"true"',
+  },
+];
+
+interface Variant {
+  readonly endpoint: Endpoint;
+  readonly protocol: Protocol;
+  readonly shape: Shape;
+  readonly milliseconds: number[];
+  readonly cpu: number[];
+  bytes: number;
+  peak: number;
+}
+
+/** A list of 50 MB: how much longer through the gate, and what the gate holds of it. */
+export const list: Part = {
+  key: 'list',
+  async run(bed, plan) {
+    await fill(bed);
+    const gateway = await bed.freshGateway();
+    const usage = new ProcessUsage(gateway.pid);
+    const endpoints: Endpoint[] = [bed.direct];
+    const nginx = await bed.startNginx();
+    if (nginx !== undefined) endpoints.push(nginx.endpoint);
+    const ours = bed.through(gateway);
+    endpoints.push(ours);
+    const variants: Variant[] = [];
+    for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
+      await warm(bed, ours, protocol);
+      for (const shape of SHAPES) {
+        for (const endpoint of endpoints) {
+          variants.push({ endpoint, protocol, shape, milliseconds: [], cpu: [], bytes: 0, peak: 0 });
+        }
+      }
+    }
+    const before = usage.resident();
+    for (let round = 0; round < plan.listRounds; round++) {
+      const order = round % 2 === 0 ? variants : variants.toReversed();
+      for (const one of order) await measure(bed, one, one.endpoint === ours ? usage : undefined);
+    }
+    await gateway.stop();
+    return sectionOf(plan, variants, ours, before);
+  },
+};
+
+async function fill(bed: Bed): Promise<void> {
+  const path = `/api/v1/namespaces/${bed.namespace}/configmaps`;
+  const line = 'The quick brown fox jumps over the lazy dog; 0123456789.\n';
+  const text = line.repeat(Math.ceil(OBJECT_BYTES / line.length)).slice(0, OBJECT_BYTES);
+  await many(
+    Array.from({ length: OBJECTS }, (_, index) => `big-${index}`),
+    async (name) => {
+      const object = { metadata: { name, labels: { bench: 'list' } }, data: { text } };
+      const answer = await bed.cluster.admin('POST', path, object);
+      if (answer.status !== 201) throw new Error(`no ConfigMap: ${answer.body}`);
+    },
+  );
+}
+
+/** What a process needs for its first requests is not what a list needs. */
+async function warm(bed: Bed, endpoint: Endpoint, protocol: Protocol): Promise<void> {
+  const channel = await bed.load.do('open', endpoint, protocol, 4);
+  await bed.load.do('saturate', channel, bed.small, 8, 1);
+  await bed.load.do('close', channel);
+}
+
+async function measure(bed: Bed, one: Variant, usage: ProcessUsage | undefined): Promise<void> {
+  const channel = await bed.load.do('open', one.endpoint, one.protocol, 1);
+  // The handshake is no part of it.
+  await bed.load.do('read', channel, bed.small);
+  usage?.resetPeak();
+  const cpu = usage?.cpu() ?? 0;
+  const path = `/api/v1/namespaces/${bed.namespace}/configmaps?${one.shape.query}`;
+  const { milliseconds, bytes } = await bed.load.do('read', channel, path, one.shape.until);
+  one.milliseconds.push(milliseconds);
+  one.bytes = bytes;
+  if (usage !== undefined) {
+    one.cpu.push(usage.cpu() - cpu);
+    one.peak = Math.max(one.peak, usage.peak());
+  }
+  await bed.load.do('close', channel);
+}
+
+function sectionOf(plan: Plan, variants: readonly Variant[], ours: Endpoint, before: number): Section {
+  const directOf = ({ protocol, shape }: Variant) =>
+    variants.find((one) => one.endpoint.name === 'direct' && one.protocol === protocol && one.shape === shape)!;
+  const rows = variants.map((one) => [
+    one.endpoint.name,
+    one.protocol,
+    one.shape.name,
+    megabytes(one.bytes),
+    number(median(one.milliseconds), 0),
+    ratio(medianRatio(one.milliseconds, directOf(one).milliseconds)),
+    one.endpoint === ours ? number(median(one.cpu), 0) : '–',
+    one.endpoint === ours ? megabytes(one.peak - before) : '–',
+  ]);
+  const mine = variants.filter((one) => one.endpoint === ours);
+  const growth = Math.max(...mine.map((one) => one.peak)) - before;
+  return {
+    title: 'LIST of 50 MB',
+    notes: [
+      `${OBJECTS} ConfigMaps of ${OBJECT_BYTES / 1_024} KiB, read whole; not compressed. Streamed: a watch with sendInitialEvents, up to the bookmark that ends the initial events. ` +
+        `${plan.listRounds} rounds; medians, ratios within a round.`,
+      `Growth is the peak of the gateway's resident memory during the list, over what it had after a few thousand small GETs (${megabytes(before)}).`,
+    ],
+    tables: [
+      {
+        columns: ['', 'protocol', 'shape', 'bytes', 'ms', '× direct', 'gateway CPU ms', 'growth'],
+        rows,
+      },
+    ],
+    musts: [
+      ...mine.map((one) => {
+        const times = medianRatio(one.milliseconds, directOf(one).milliseconds);
+        return {
+          what: `50 MB LIST, ${one.shape.name}, ${one.protocol}: within 1.3 × direct`,
+          measured: ratio(times),
+          pass: times <= 1.3,
+        };
+      }),
+      { what: 'memory grows by at most 64 MiB meanwhile', measured: megabytes(growth), pass: growth <= MOST_GROWTH },
+    ],
+  };
+}

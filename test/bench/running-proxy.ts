@@ -1,0 +1,8 @@
+import type { Endpoint } from './endpoint.ts';
+
+/** A proxy under measurement: a process (and its children) between the clients and the API server. */
+export interface RunningProxy {
+  readonly endpoint: Endpoint;
+  readonly pid: number;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,29 @@
+import type { Bed } from './bed.ts';
+import type { Plan } from './plan.ts';
+
+export interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** A promise about speed or memory, and what came of it. */
+export interface Must {
+  readonly what: string;
+  readonly measured: string;
+  readonly pass: boolean;
+}
+
+/** What one part of the benchmark found out. */
+export interface Section {
+  readonly title: string;
+  /** How it was measured, and what was left out and why. */
+  readonly notes: readonly string[];
+  readonly tables: readonly Table[];
+  readonly musts: readonly Must[];
+}
+
+export interface Part {
+  /** As `BENCH_ONLY` names it. */
+  readonly key: string;
+  run(bed: Bed, plan: Plan): Promise<Section>;
+}

@@ -1,0 +1,179 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bed } from './bed.ts';
+import type { Endpoint, Protocol } from './endpoint.ts';
+import { GatewayMemory } from './gateway-memory.ts';
+import type { Plan } from './plan.ts';
+import { ProcessUsage } from './process-usage.ts';
+import { quantile } from './quantile.ts';
+import type { RunningProxy } from './running-proxy.ts';
+import type { Part, Section } from './section.ts';
+import { kilobytes, number } from './words.ts';
+
+interface Shape {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly perConnection: number;
+}
+
+const SHAPES: readonly Shape[] = [
+  { name: 'a connection each', protocol: 'HTTP/2', perConnection: 1 },
+  { name: 'a connection each', protocol: 'HTTP/1.1', perConnection: 1 },
+  { name: '100 on a connection', protocol: 'HTTP/2', perConnection: 100 },
+];
+const MOST_EACH = 60 * 1_024;
+
+interface Measured {
+  readonly name: string;
+  readonly shape: Shape;
+  /** Bytes of each watch; undefined for direct. */
+  readonly resident: number | undefined;
+  readonly heap: number | undefined;
+  readonly external: number | undefined;
+  readonly delays: readonly number[];
+}
+
+/** Idle watches: what one costs in memory, and how fast an event reaches all. */
+export const watch: Part = {
+  key: 'watch',
+  async run(bed, plan) {
+    const writer = await bed.writer();
+    const measured: Measured[] = [];
+    for (const shape of SHAPES) {
+      measured.push({
+        name: 'direct',
+        shape,
+        resident: undefined,
+        heap: undefined,
+        external: undefined,
+        delays: await withWatches(bed, bed.direct, shape, plan, writer),
+      });
+      const proxies: (RunningProxy | undefined)[] = [
+        shape.protocol === 'HTTP/1.1' ? await bed.startKubectlProxy() : undefined,
+        await bed.startNginx(),
+      ];
+      for (const proxy of proxies) {
+        if (proxy === undefined) continue;
+        measured.push(await throughProxy(bed, proxy, shape, plan, writer));
+        await proxy.stop();
+      }
+      measured.push(await throughGateway(bed, shape, plan, writer));
+    }
+    return sectionOf(plan, measured);
+  },
+};
+
+async function throughGateway(bed: Bed, shape: Shape, plan: Plan, writer: Endpoint): Promise<Measured> {
+  const memory = await GatewayMemory.start(bed);
+  const endpoint = bed.through(memory.gateway);
+  await warm(bed, endpoint, shape, plan);
+  const before = await memory.settled();
+  let after = before;
+  const delays = await withWatches(bed, endpoint, shape, plan, writer, async () => {
+    after = await memory.settled();
+  });
+  await memory.gateway.stop();
+  return {
+    name: 'gateway',
+    shape,
+    resident: (after.rss - before.rss) / plan.watches,
+    heap: (after.heapUsed - before.heapUsed) / plan.watches,
+    external: (after.external - before.external) / plan.watches,
+    delays,
+  };
+}
+
+async function throughProxy(
+  bed: Bed,
+  proxy: RunningProxy,
+  shape: Shape,
+  plan: Plan,
+  writer: Endpoint,
+): Promise<Measured> {
+  const usage = new ProcessUsage(proxy.pid);
+  await warm(bed, proxy.endpoint, shape, plan);
+  const before = usage.resident();
+  let after = before;
+  const delays = await withWatches(bed, proxy.endpoint, shape, plan, writer, async () => {
+    after = usage.resident();
+  });
+  const resident = (after - before) / plan.watches;
+  return { name: proxy.endpoint.name, shape, resident, heap: undefined, external: undefined, delays };
+}
+
+/** A process that has had watches before has what it needs for the first one. */
+async function warm(bed: Bed, endpoint: Endpoint, shape: Shape, plan: Plan): Promise<void> {
+  await bed.load.do('openWatches', endpoint, shape.protocol, pathOf(bed), plan.watches / 10, shape.perConnection);
+  await bed.load.do('closeWatches');
+  await sleep(500);
+}
+
+async function withWatches(
+  bed: Bed,
+  endpoint: Endpoint,
+  shape: Shape,
+  plan: Plan,
+  writer: Endpoint,
+  whileIdle?: () => Promise<void>,
+): Promise<number[]> {
+  await bed.load.do('openWatches', endpoint, shape.protocol, pathOf(bed), plan.watches, shape.perConnection);
+  await sleep(1_000);
+  await whileIdle?.();
+  const delays: number[] = [];
+  for (let change = 0; change < plan.fanOuts; change++) {
+    delays.push(...(await bed.load.do('fanOut', writer, bed.small)));
+    await sleep(50);
+  }
+  await bed.load.do('closeWatches');
+  await sleep(300);
+  return delays;
+}
+
+function pathOf(bed: Bed): string {
+  return `/api/v1/namespaces/${bed.namespace}/configmaps?watch=1&fieldSelector=metadata.name%3Dsmall`;
+}
+
+function sectionOf(plan: Plan, measured: readonly Measured[]): Section {
+  const size = (bytes: number | undefined): string => (bytes === undefined ? '–' : kilobytes(bytes));
+  return {
+    title: `${plan.watches} idle watches`,
+    notes: [
+      'Memory each: what the proxy process has more with the watches open than before, divided by their number; the gateway after its garbage is collected. ' +
+        'Before, a tenth of them had been opened and closed.',
+      `Fan-out: from the moment before one object is changed until each watch has its event, all ${plan.watches} clients in one process; ${plan.fanOuts} changes.`,
+      'kubectl proxy has no TLS towards its client, and one HTTP/2 connection to the API server; nginx has one upstream connection for each watch.',
+    ],
+    tables: [
+      {
+        columns: [
+          '',
+          'watches',
+          'protocol',
+          'resident each',
+          'JS heap each',
+          'external each',
+          'p50 ms',
+          'p99 ms',
+          'max ms',
+        ],
+        rows: measured.map(({ name, shape, resident, heap, external, delays }) => [
+          name,
+          shape.name,
+          shape.protocol,
+          size(resident),
+          size(heap),
+          size(external),
+          number(quantile(delays, 0.5), 1),
+          number(quantile(delays, 0.99), 1),
+          number(quantile(delays, 1), 1),
+        ]),
+      },
+    ],
+    musts: measured
+      .filter((one) => one.name === 'gateway')
+      .map(({ shape, resident }) => ({
+        what: `a watch takes under 60 KB, ${shape.name}, ${shape.protocol}`,
+        measured: size(resident),
+        pass: resident !== undefined && resident < MOST_EACH,
+      })),
+  };
+}
