@@ -181,7 +181,7 @@ function walkFrom(steps: readonly Step[], base: number): (frame: Frame, first: C
       optional ||= step.optional;
       const next = step.take(frame, value);
       if (step.test) {
-        if (!optional || next !== undefined) budget.charge(1);
+        if (!optional || (next !== undefined && !(next instanceof Fault))) budget.charge(1);
         return next instanceof Fault ? next : next !== undefined;
       }
       if (next instanceof Fault) {

@@ -15,6 +15,10 @@ export function compileCall({ declaration, overloads }: Resolution, args: readon
   const only = overloads.length === 1 ? overloads[0] : undefined;
   const cost = only?.cost ?? declaration.cost;
   if (declaration.chargedFirst) return chargedFirst(call, cost, args);
+  // Where Kubernetes finds the overload by the values, or has compiled a pattern, it does not evaluate beyond an error.
+  const byValues = only === undefined && declaration.implementation === undefined;
+  const prepared = only?.prepare !== undefined && args[1]?.constant !== undefined;
+  if (args.length > 1 && (byValues || prepared)) return variadic(call, cost, args);
   const [a, b, c] = args.map((plan) => plan.run);
   switch (args.length) {
     case 0:
@@ -105,12 +109,15 @@ const variadic =
   (call: AnyImplementation, cost: Cost | undefined, args: readonly Plan[]): Run =>
   (frame) => {
     const values: CelValue[] = [];
-    for (const { run } of args) {
-      const value = run(frame);
-      if (value instanceof Fault) return value;
+    let result: CelValue | undefined;
+    for (let i = 0; i < args.length; i++) {
+      const value = args[i]!.run(frame);
       values.push(value);
+      if (!(value instanceof Fault)) continue;
+      if (i < args.length - 1) return value;
+      result = value;
     }
-    const result = call(frame.budget, ...values);
+    result ??= call(frame.budget, ...values);
     frame.budget.charge(cost === undefined ? 1 : cost(result, ...values));
     return result;
   };

@@ -288,9 +288,11 @@ class Checker {
     return this.within([node.name], [value], () => {
       const body = this.check(node.body);
       if (node.macro === 'optMap') return optionalOf(body);
-      const flat = optionalOf(this.substitutions.newParameter());
-      if (this.substitutions.assignable(body, flat)) return this.substitutions.apply(flat);
-      const shown = `(bool, ${this.show(body)}, ${this.show(flat)})`;
+      // As of `target.hasValue() ? body : optional.none()`: behind `dyn` the result is `dyn`.
+      const none = optionalOf(this.substitutions.newParameter());
+      const both = this.substitutions.newParameter();
+      if (this.substitutions.assignableAll([body, none], [both, both])) return this.substitutions.apply(both);
+      const shown = `(bool, ${this.show(body)}, ${this.show(none)})`;
       return this.mistake(node, `found no matching overload for '_?_:_' applied to '${shown}'`);
     });
   }

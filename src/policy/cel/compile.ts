@@ -19,6 +19,8 @@ import {
   celEquals,
   Fault,
   fault,
+  isMap,
+  mapKeys,
   NO_SUCH_OVERLOAD,
 } from './values.ts';
 
@@ -235,13 +237,14 @@ export class Compiler {
       const { run: key, constant } = this.compile(node.key);
       const perKey = constant === undefined ? 11 : 1;
       const keys: Run = (frame) => {
-        const list = input(frame);
-        if (!Array.isArray(list)) return NO_SUCH_OVERLOAD;
+        const range = input(frame);
+        const list = Array.isArray(range) ? (range as readonly CelValue[]) : isMap(range) ? mapKeys(range) : undefined;
+        if (list === undefined) return NO_SUCH_OVERLOAD;
         const found: CelValue[] = [];
         let error: Fault | undefined;
         for (const element of list) {
           frame.budget.burn(1);
-          frame.locals[slot + 1] = element as CelValue;
+          frame.locals[slot + 1] = element;
           frame.budget.charge(1);
           const value = key(frame);
           frame.budget.charge(perKey);
@@ -254,7 +257,10 @@ export class Compiler {
       const sort = compileCall(resolution, [{ run: input }, { run: keys }]);
       return (frame) => {
         const value = target(frame);
-        if (value instanceof Fault) return value;
+        if (value instanceof Fault) {
+          frame.budget.charge(3);
+          return value;
+        }
         frame.locals[slot] = value;
         return sort(frame);
       };

@@ -198,11 +198,11 @@ function transformMap(loop: Loop, condition: Run | undefined, transform: Run, co
     const failure = forEach(frame, loop, () => {
       const wanted = condition === undefined ? true : condition(frame);
       if (wanted === true) {
-        if (error !== undefined) budget.charge(1);
+        if (error !== undefined && cost === 3) budget.charge(1);
         else {
           const value = transform(frame);
           budget.charge(cost);
-          error = value instanceof Fault ? value : put(frame, loop.slot, made, value);
+          error ??= value instanceof Fault ? value : put(frame, loop.slot, made, value);
         }
       } else if (wanted !== false) error = wanted instanceof Fault ? wanted : NO_SUCH_OVERLOAD;
       return true;

@@ -1,6 +1,6 @@
 import type { Cost } from './declarations.ts';
 import { byteLength, codePointLength } from './text.ts';
-import { Boxed, CelBytes, type CelValue, isMap, mapEntries, mapSize } from './values.ts';
+import { Boxed, CelBytes, CelOptional, type CelValue, isMap, mapEntries, mapSize } from './values.ts';
 
 /** The measures of Kubernetes' cost model (cel-go's tracker and the API server's estimator for its own libraries). */
 const STRING_FACTOR = 0.1;
@@ -18,6 +18,7 @@ export function sizeOf(value: CelValue): number {
   if (Array.isArray(value)) return value.length;
   if (value instanceof Boxed) {
     if (value instanceof CelBytes) return value.value.length;
+    if (value instanceof CelOptional) return value.value === undefined ? 1 : sizeOf(value.value);
     if (isMap(value)) return mapSize(value);
     return 'celSize' in value ? (value as unknown as Sized).celSize : 1;
   }

@@ -19,7 +19,6 @@ function isZero(value: CelValue): boolean {
   if (value instanceof CelUint) return value.value === 0n;
   if (value instanceof CelBytes) return value.value.length === 0;
   if (value instanceof CelDuration) return value.nanoseconds === 0n;
-  if (value instanceof CelOptional) return value.value === undefined;
   return isMap(value) && mapSize(value) === 0;
 }
 

@@ -41,7 +41,10 @@ const prepare =
 /** `matches` of the language, `find` and `findAll` of Kubernetes, in RE2 syntax. */
 export const regex: readonly FunctionDeclaration[] = [
   declare('matches', [
-    overload('matches', [STRING, STRING], BOOL, implementation(matches), { prepare: prepare(matches) }),
+    overload('matches', [STRING, STRING], BOOL, implementation(matches), {
+      cost: regexCost,
+      prepare: prepare(matches),
+    }),
     method('matches_string', [STRING, STRING], BOOL, implementation(matches), {
       cost: regexCost,
       prepare: prepare(matches),
