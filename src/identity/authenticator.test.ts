@@ -131,7 +131,7 @@ describe('the authenticator', () => {
     );
     const startedAt = performance.now();
     assert.equal((await authenticator.authenticate(bearer(await good.sign()))).username, 'i0:alice');
-    assert.ok(performance.now() - startedAt < 2_000);
+    assert.ok(performance.now() - startedAt < 4_000);
     await assert.rejects(authenticator.authenticate(bearer(downToken)), refusedAs('SP_IDENTITY_UNAVAILABLE'));
     const stuck = authenticator.authenticate(bearer(hangingToken)).catch((error: unknown) => error);
     assert.equal((await authenticator.authenticate(bearer(await good.sign({ jti: '2' })))).username, 'i0:alice');
