@@ -18,6 +18,9 @@ const CRDS = ['agentpolicies', 'agentsessions', 'agentfreezes'].map((name) => jo
 export interface GatewayOptions {
   /** Merged over the configuration, key by key at the top level. */
   readonly configuration?: Record<string, unknown>;
+  /** Changes the configuration before it is written, for what is known only then (the issuer, file names). */
+  // biome-ignore lint/suspicious/noExplicitAny: a test reaches into any part of it.
+  readonly adjust?: (configuration: any) => void;
   /** Share namespace, keys and sessions with another replica. */
   readonly replicaOf?: GatewayProcess;
   readonly env?: Record<string, string>;
@@ -86,6 +89,7 @@ export class GatewayProcess {
       shutdown: { readyDelay: '0s', drainTimeout: '5s', streamDeadline: '2s' },
       ...options.configuration,
     };
+    options.adjust?.(configuration);
     writeFileSync(join(directory, 'gateway.yaml'), stringify(configuration));
     const gateway = new GatewayProcess(
       cluster,
