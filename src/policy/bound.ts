@@ -1,6 +1,7 @@
 import type { Operation } from '../request/operation.ts';
 import type { CompiledPolicy } from './compiled-policy.ts';
 import type { RecordingTerms } from './decision.ts';
+import type { Facts } from './facts.ts';
 import { mustBeNamed } from './resource-pattern.ts';
 import type { CompiledRule } from './rule.ts';
 import type { Ask } from './verbs.ts';
@@ -26,6 +27,8 @@ export interface Candidates {
   readonly naming: ReadonlySet<BoundRule> | undefined;
 }
 
+type Where = Pick<Facts, 'reach' | 'namespace'>;
+
 const MAX_CACHED = 1024;
 const LEVELS = ['None', 'Metadata', 'Request', 'RequestResponse'] as const;
 
@@ -48,24 +51,26 @@ export class Bound {
   }
 
   /** @param free only Deny rules that name what is asked count */
-  candidates(ask: Ask, operation: Operation, free = false): Candidates {
+  candidates(ask: Ask, operation: Operation, facts: Where, free = false): Candidates {
     const { isResource, apiGroup, resource, subresource, path } = operation;
-    const what = isResource ? `${apiGroup}\0${resource}\0${subresource}` : path;
+    const what = isResource ? `${apiGroup}\0${resource}\0${subresource}\0${facts.reach}\0${facts.namespace}` : path;
     const key = `${ask.id}\0${isResource ? 'r' : 'p'}${free ? 'f' : ''}\0${what}`;
     const known = this.byAsk.get(key);
     if (known !== undefined) return known;
-    const found = this.search(ask, operation, free);
-    // Callers choose the keys (any path, any resource), so their number is bounded.
+    const found = this.search(ask, operation, facts, free);
+    // Callers choose the keys (any path, any resource, any namespace), so their number is bounded.
     if (this.byAsk.size >= MAX_CACHED) this.byAsk.clear();
     this.byAsk.set(key, found);
     return found;
   }
 
-  private search(ask: Ask, operation: Operation, free: boolean): Candidates {
+  private search(ask: Ask, operation: Operation, facts: Where, free: boolean): Candidates {
     const { isResource, apiGroup, resource, subresource } = operation;
     const dangerous = isResource && mustBeNamed(apiGroup, resource, subresource);
     const named = ({ rule }: BoundRule): boolean => rule.match !== undefined && matchNames(rule, operation);
-    const speaking = this.rules.filter(({ rule }) => speaksOf(rule, ask, operation));
+    const speaking = this.rules.filter(
+      ({ rule }) => speaksOf(rule, ask, operation) && rule.match?.namespaceCoverage(facts) !== 'none',
+    );
     const enforced = speaking.filter(({ policy }) => policy.enforcement === 'Enforce');
     const shadows = speaking.filter(({ policy }) => policy.enforcement !== 'Enforce');
     const allows = (bound: BoundRule) => bound.rule.action === 'Allow' && (!dangerous || named(bound));

@@ -9,9 +9,15 @@ export function compileGlobs(patterns: readonly string[]): Globs {
   const exact = new Set(patterns.filter((pattern) => !pattern.includes('*')));
   const wild = patterns.filter((pattern) => pattern.includes('*')).map((pattern) => pattern.split(/\*+/));
   const everything = wild.some((parts) => parts.every((part) => part === ''));
+  if (everything) return { everything, test: () => true };
+  if (wild.length === 0) return { everything, test: (name) => exact.has(name) };
   return {
     everything,
-    test: (name) => everything || exact.has(name) || wild.some((parts) => matchesParts(parts, name)),
+    test: (name) => {
+      if (exact.has(name)) return true;
+      for (const parts of wild) if (matchesParts(parts, name)) return true;
+      return false;
+    },
   };
 }
 

@@ -25,6 +25,8 @@ export interface CompiledMatch {
   /** As `named`, for a path: an entry other than `*` matches. */
   pathNamed(path: string): boolean;
   coverage(facts: Facts): Coverage;
+  /** By the names of namespaces alone: `none` here is `none` in `coverage`. */
+  namespaceCoverage(facts: Pick<Facts, 'reach' | 'namespace'>): Coverage;
   readonly readsName: boolean;
   readonly readsLabels: boolean;
 }
@@ -41,14 +43,18 @@ export function compileMatch(match: Match): CompiledMatch {
   const group = (apiGroup: string) => groups.has('*') || groups.has(apiGroup);
   const matching = (resource: string, subresource: string): ResourcePattern[] =>
     patterns.filter((pattern) => matchesResource(pattern, resource, subresource));
+  const namespaces = match.namespaces === undefined ? undefined : compileGlobs(strings(match.namespaces, 'namespaces'));
+  const namespaceCoverage: CompiledMatch['namespaceCoverage'] = (facts) =>
+    namespaces === undefined ? 'all' : coverageByName(namespaces, facts);
   return {
+    namespaceCoverage,
     verb: (wanted) => verbs.has('*') || wanted.some((verb) => verbs.has(verb)),
     resource: (apiGroup, resource, subresource) => group(apiGroup) && matching(resource, subresource).length > 0,
     named: (apiGroup, resource, subresource) =>
       group(apiGroup) && matching(resource, subresource).some((pattern) => names(pattern, resource, subresource)),
     path: (path) => urls.some((url) => matchesURL(url, path)),
     pathNamed: (path) => urls.some((url) => url !== '*' && matchesURL(url, path)),
-    coverage: coverageOf(match),
+    coverage: coverageOf(match, namespaceCoverage),
     readsName: match.resourceNames !== undefined,
     readsLabels: match.namespaceSelector !== undefined,
   };
@@ -57,12 +63,8 @@ export function compileMatch(match: Match): CompiledMatch {
 const matchesURL = (url: string, path: string): boolean =>
   url.endsWith('*') ? path.startsWith(url.slice(0, -1)) : path === url;
 
-function coverageOf(match: Match): (facts: Facts) => Coverage {
-  const checks: ((facts: Facts) => Coverage)[] = [];
-  if (match.namespaces !== undefined) {
-    const globs = compileGlobs(strings(match.namespaces, 'namespaces'));
-    checks.push((facts) => namespaceCoverage(globs, facts));
-  }
+function coverageOf(match: Match, byNamespace: (facts: Facts) => Coverage): (facts: Facts) => Coverage {
+  const checks: ((facts: Facts) => Coverage)[] = match.namespaces === undefined ? [] : [byNamespace];
   if (match.resourceNames !== undefined) {
     const globs = compileGlobs(strings(match.resourceNames, 'resourceNames'));
     checks.push(({ name }) => (name === undefined ? open(globs.everything) : sure(globs.test(name))));
@@ -92,7 +94,7 @@ function coverageOf(match: Match): (facts: Facts) => Coverage {
 const sure = (inside: boolean): Coverage => (inside ? 'all' : 'none');
 const open = (everything: boolean): Coverage => (everything ? 'all' : 'some');
 
-function namespaceCoverage(globs: Globs, facts: Facts): Coverage {
+function coverageByName(globs: Globs, facts: Pick<Facts, 'reach' | 'namespace'>): Coverage {
   switch (facts.reach) {
     case 'Namespace':
       return sure(globs.test(facts.namespace));

@@ -30,7 +30,7 @@ export function needsOf(bound: Bound, operation: Operation, leg: Leg, free: bool
   const facts = factsOf(operation, {});
   const wanted = new Set<Input>();
   const asks = asksOf(operation, leg, undefined);
-  const candidates = asks.map((ask: Ask) => bound.candidates(ask, operation, free));
+  const candidates = asks.map((ask: Ask) => bound.candidates(ask, operation, facts, free));
   for (const one of candidates) collect(one, operation, facts, wanted);
   const existence = candidates.length > 1 && leg === 'Gateway' && mayCreate(operation) && differ(candidates, facts);
   if (wanted.size === 0 && !existence) return NOTHING_NEEDED;

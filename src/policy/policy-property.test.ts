@@ -222,19 +222,20 @@ test('what needs does not name changes nothing', () => {
   fc.assert(
     fc.property(policies, question, (list, asked) => {
       const set = compile(list, GATEWAY);
-      const gateway: Question = { ...asked, leg: 'Gateway', unknown: undefined };
+      const most: Question = {
+        ...asked,
+        leg: 'Gateway',
+        unknown: undefined,
+        object: natural(asked, 'object'),
+        oldObject: natural(asked, 'oldObject'),
+      };
       const needs = set.needs(agent, asked.operation);
       const least: Question = {
-        ...gateway,
-        object: needs.object ? gateway.object : undefined,
-        oldObject: needs.oldObject ? gateway.oldObject : undefined,
-        target: needs.target ? gateway.target : undefined,
-        namespaceObject: needs.namespaceObject ? gateway.namespaceObject : undefined,
-      };
-      const most: Question = {
-        ...gateway,
-        object: natural(gateway, 'object'),
-        oldObject: natural(gateway, 'oldObject'),
+        ...most,
+        object: needs.object ? most.object : undefined,
+        oldObject: needs.oldObject ? most.oldObject : undefined,
+        target: needs.target ? most.target : undefined,
+        namespaceObject: needs.namespaceObject ? most.namespaceObject : undefined,
       };
       assert.equal(set.decide(least).action, set.decide(most).action);
     }),
@@ -248,6 +249,6 @@ function natural(asked: Question, input: 'object' | 'oldObject'): CelValue | und
   if (subresource === 'exec' || subresource === 'proxy' || !asked.operation.isResource) return undefined;
   const writes = verb === 'create' || verb === 'update';
   if (input === 'object') return writes ? (asked.object as CelValue | undefined) : undefined;
-  if (asked.creates === true || verb === 'create') return undefined;
+  if (verb === 'create' || (verb === 'update' && asked.creates === true)) return undefined;
   return verb === 'update' || verb === 'delete' ? (asked.oldObject as CelValue | undefined) : undefined;
 }

@@ -81,7 +81,7 @@ export class PolicySet {
     const facts = questionFacts(question);
     const free = isFree(operation);
     const asks = asksOf(operation, leg, question.creates);
-    const candidates = asks.map((ask) => bound.candidates(ask, operation, free));
+    const candidates = asks.map((ask) => bound.candidates(ask, operation, facts, free));
     const faults: RuleFault[] = [];
     const shadows = new Shadows(question, facts, this.options.limits, faults);
     const evaluation = new Evaluation(question, facts, this.options.limits);

@@ -3,7 +3,7 @@ import { isConnect, type Operation } from '../request/operation.ts';
 import type { CelValue, Lazy } from './cel/engine.ts';
 import { type Facts, factsOf } from './facts.ts';
 import type { Input } from './variables.ts';
-import { isRead, type Leg } from './verbs.ts';
+import { isRead, type Leg, mayCreate } from './verbs.ts';
 
 /** Everything a decision may depend on. The same question has the same answer, on any replica. */
 export interface Question {
@@ -73,7 +73,7 @@ export function natural(
     case 'oldObject':
       if (isConnect(operation)) return NULL_VALUE;
       if (reads) return byNature('a read has no object');
-      if (verb === 'create' || creates === true) return NULL_VALUE;
+      if (verb === 'create' || (creates === true && mayCreate(operation))) return NULL_VALUE;
       return verb === 'deletecollection' ? byNature('it touches several objects') : undefined;
     case 'target':
       return operation.isResource && operation.subresource !== '' ? undefined : NULL_VALUE;

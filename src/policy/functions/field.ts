@@ -6,14 +6,29 @@ import { type AnyMap, type Budget, CelRuntimeError, type CelValue, isMap, mapEnt
  * the API server reads it.
  */
 export class Field {
-  readonly path: string;
   private readonly value: CelValue | undefined;
   private readonly budget: Budget;
+  private readonly parent: Field | undefined;
+  private readonly step: string | number;
 
-  constructor(value: CelValue | undefined, path: string, budget: Budget) {
+  private constructor(value: CelValue | undefined, parent: Field | undefined, step: string | number, budget: Budget) {
     this.value = value ?? undefined;
-    this.path = path;
+    this.parent = parent;
+    this.step = step;
     this.budget = budget;
+  }
+
+  static root(value: CelValue, budget: Budget): Field {
+    return new Field(value, undefined, '', budget);
+  }
+
+  /** `spec.containers[0].image`; '' for the object itself. Put together when asked: nearly all fields are fine. */
+  get path(): string {
+    if (this.parent === undefined) return '';
+    const before = this.parent.path;
+    if (typeof this.step === 'number') return `${before}[${this.step}]`;
+    if (!/^[A-Za-z0-9_]+$/.test(this.step)) return `${before}[${JSON.stringify(this.step)}]`;
+    return before === '' ? this.step : `${before}.${this.step}`;
   }
 
   get present(): boolean {
@@ -23,7 +38,7 @@ export class Field {
   /** The field of a map; absent where the map is. */
   get(name: string): Field {
     const value = this.value === undefined ? undefined : mapGet(this.map(), name);
-    return new Field(value, this.path === '' ? name : `${this.path}.${name}`, this.budget);
+    return new Field(value, this, name, this.budget);
   }
 
   at(...names: readonly string[]): Field {
@@ -38,7 +53,7 @@ export class Field {
     if (!Array.isArray(this.value)) throw this.wrong('a list');
     this.budget.burn(this.value.length);
     return (this.value as readonly CelValue[]).map((item, index) => {
-      const field = new Field(item, `${this.path}[${index}]`, this.budget);
+      const field = new Field(item, this, index, this.budget);
       if (!field.present) throw field.wrong('a value');
       return field;
     });
@@ -50,8 +65,7 @@ export class Field {
     const entries: [string, Field][] = [];
     for (const [key, value] of mapEntries(this.map())) {
       this.budget.burn(1);
-      if (value !== null)
-        entries.push([String(key), new Field(value, `${this.path}[${JSON.stringify(key)}]`, this.budget)]);
+      if (value !== null) entries.push([String(key), new Field(value, this, String(key), this.budget)]);
     }
     return entries;
   }
@@ -80,6 +94,6 @@ export class Field {
   }
 
   private wrong(expected: string): CelRuntimeError {
-    return new CelRuntimeError(`${this.path === '' ? 'the object' : this.path} must be ${expected}`);
+    return new CelRuntimeError(`${this.path || 'the object'} must be ${expected}`);
   }
 }

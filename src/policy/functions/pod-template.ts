@@ -45,7 +45,7 @@ const SHAPES: readonly (readonly string[])[] = [
  * `template.spec.containers` or `spec.containers`. With several of these it is an error: one could hide the other.
  */
 export function podTemplate(object: CelValue, budget: Budget): PodTemplate | undefined {
-  const root = new Field(object, '', budget);
+  const root = Field.root(object, budget);
   if (!root.present) return undefined;
   const kind = root.get('kind').string();
   const apiVersion = root.get('apiVersion').string();
