@@ -37,6 +37,7 @@ export class Field {
 
   /** The field of a map; absent where the map is. */
   get(name: string): Field {
+    this.budget.burn(1);
     const value = this.value === undefined ? undefined : mapGet(this.map(), name);
     return new Field(value, this, name, this.budget);
   }
