@@ -2,12 +2,16 @@ import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SessionGateway } from './session-gateway.ts';
 
 export interface CliResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** Where a test keeps what belongs to its person. */
+export interface Folder {
+  readonly folder: string;
 }
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -36,7 +40,7 @@ export function runCli(
 }
 
 /** A program for BROWSER that signs in as `login`. */
-export function browserProgram(gateway: SessionGateway, login = 'alice'): string {
+export function browserProgram(gateway: Folder, login = 'alice'): string {
   const file = join(gateway.folder, `browser-${login}`);
   const log = join(gateway.folder, 'browser.log');
   const script = join(ROOT, 'test/oidc/browser.ts');
@@ -46,14 +50,14 @@ export function browserProgram(gateway: SessionGateway, login = 'alice'): string
 }
 
 /** The browser outlives the command that opened it: waits until it has kept its cookies. */
-export async function browserDone(gateway: SessionGateway, login = 'alice'): Promise<void> {
+export async function browserDone(gateway: Folder, login = 'alice'): Promise<void> {
   while (!existsSync(join(gateway.folder, `browser-${login}.cookies`))) await sleep(20);
 }
 
-export function homeOf(gateway: SessionGateway): Record<string, string> {
+export function homeOf(gateway: Folder): Record<string, string> {
   return { HOME: join(gateway.folder, 'home') };
 }
 
-export function cacheOf(gateway: SessionGateway): string {
+export function cacheOf(gateway: Folder): string {
   return join(gateway.folder, 'home', '.cache', 'sallyport', 'credentials');
 }
