@@ -626,6 +626,83 @@ test('a port-forward judges each stream’s own port; a refused one does not tou
   assert.deepEqual([ports, endedBy], [[8080], 'client']);
 });
 
+test('a flood of streams that make no sense ends the connection', async () => {
+  for (const [path, protocol, type] of [
+    [EXEC, 'v4.channel.k8s.io', 'shell'],
+    [FORWARD, 'portforward.k8s.io', 'shell'],
+  ] as const) {
+    const proxy = await bridge();
+    upstream.onUpgrade = (_request, socket) => {
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
+      );
+      const writer = new SpdyFrameWriter((bytes) => socket.write(bytes));
+      const ignore = (): void => {};
+      const handler = {
+        synReply: ignore,
+        headers: ignore,
+        rstStream: ignore,
+        ping: ignore,
+        goAway: ignore,
+        data: ignore,
+      };
+      const reader = new SpdyFrameReader({ ...handler, synStream: (id) => writer.synReply(id) });
+      socket.on('data', (chunk: Buffer) => reader.receive(chunk));
+    };
+    const socket = connect({ port: Number(new URL(proxy.url).port), host: '127.0.0.1', ca: upstream.target.caPem });
+    socket.on('error', () => {});
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\nContent-Length: 0\r\n\r\n`,
+    );
+    await once(socket, 'data');
+    socket.pause();
+    const writer = new SpdyFrameWriter((bytes) => socket.write(bytes));
+    for (let id = 1; id < 300; id += 2) writer.synStream(id, [['streamtype', type]]);
+    const { endedBy, error } = await outcome(proxy);
+    assert.deepEqual([endedBy, error?.code], ['gateway', 'SP_BAD_REQUEST']);
+    assert.match(error!.message, /a flood of frames/);
+    socket.destroy();
+  }
+});
+
+test('streams that are reset at once do not multiply judgements', async () => {
+  let judging = 0;
+  let most = 0;
+  const proxy = await bridge({
+    limits: { maxPortStreams: 10 },
+    judgePort: async () => {
+      judging += 1;
+      most = Math.max(most, judging);
+      await delay(200);
+      judging -= 1;
+    },
+  });
+  upstream.onUpgrade = (_request, socket) => {
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n\r\n',
+    );
+  };
+  const socket = connect({ port: Number(new URL(proxy.url).port), host: '127.0.0.1', ca: upstream.target.caPem });
+  socket.write(
+    `POST ${FORWARD} HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\nContent-Length: 0\r\n\r\n`,
+  );
+  await once(socket, 'data');
+  socket.resume();
+  const writer = new SpdyFrameWriter((bytes) => socket.write(bytes));
+  for (let id = 1; id < 2_000; id += 2) {
+    writer.synStream(id, [
+      ['streamtype', 'data'],
+      ['port', '80'],
+      ['requestid', '0'],
+    ]);
+    writer.rstStream(id, 5);
+  }
+  await delay(300);
+  assert.equal(most, 10);
+  socket.destroy();
+  await outcome(proxy);
+});
+
 test('no socket, timer or listener is left after many sessions', async () => {
   const proxy = await bridge();
   serveWebSocket((socket) => {

@@ -13,6 +13,9 @@ import { type PortStream, PortStreams, readPortStream } from './port-stream.ts';
 
 const CUT_AFTER = 3_000;
 
+/** Frames of a client that are malformed or mean nothing here. */
+const MAX_STRIKES = 100;
+
 /** client-go gives up on a stream that is not answered in 30 seconds; a refusal must reach it before. */
 const JUDGE_TIMEOUT = 25_000;
 
@@ -44,6 +47,8 @@ export class PortForwardBridge {
   #keepAlive: KeepAlive | undefined;
   #maxAge: NodeJS.Timeout | undefined;
   #lastClientStream = 0;
+  #judging = 0;
+  #strikes = 0;
   #clientPing = 2;
   #upstreamPing = 1;
   #ended = false;
@@ -69,9 +74,10 @@ export class PortForwardBridge {
     this.#toUpstream = new SpdyFrameWriter((bytes) => upstream.write(bytes));
     this.#clientReader = new SpdyFrameReader({
       synStream: (id, headers, fin, unidirectional) => this.#opened(id, headers, fin, unidirectional),
-      synReply: () => {},
+      synReply: () => this.#strike(),
       rstStream: (id, status) => this.#resetByClient(id, status),
       headers: (id, _headers, fin) => {
+        this.#strike();
         if (fin) this.#fromClient(id, Buffer.alloc(0), true);
       },
       data: (id, piece, fin) => this.#fromClient(id, piece, fin),
@@ -125,16 +131,20 @@ export class PortForwardBridge {
   /** A stream that the client opens: refused by its form at once, else judged. */
   #opened(id: number, headers: SpdyHeaders, fin: boolean, unidirectional: boolean): void {
     if (id % 2 === 0 || id <= this.#lastClientStream) {
-      this.#toClient.rstStream(id, ResetStatus.protocolError);
+      this.#malformed(id);
       return;
     }
     this.#lastClientStream = id;
     const request = readPortStream(headers);
     if (request === undefined || unidirectional) {
-      this.#toClient.rstStream(id, ResetStatus.protocolError);
+      this.#malformed(id);
       return;
     }
-    if (this.#streams.size >= this.#context.limits.maxPortStreams) {
+    // Judgements are counted too: a stream that is reset at once still has one under way (as in CVE-2023-44487).
+    const { maxPortStreams } = this.#context.limits;
+    if (this.#streams.size >= maxPortStreams || this.#judging >= maxPortStreams) {
+      // One that opens stream after stream and reads no answer would fill the memory with them.
+      if (this.#sides.client.congested()) throw new StreamProtocolError('a flood of streams');
       this.#toClient.rstStream(id, ResetStatus.refusedStream);
       return;
     }
@@ -146,7 +156,19 @@ export class PortForwardBridge {
     );
   }
 
+  #malformed(id: number): void {
+    this.#strike();
+    this.#toClient.rstStream(id, ResetStatus.protocolError);
+  }
+
+  /** Each such frame costs an inflation here and nothing there: a client gets a hundred of them. */
+  #strike(): void {
+    this.#strikes += 1;
+    if (this.#strikes > MAX_STRIKES) throw new StreamProtocolError('a flood of frames that nobody asked for');
+  }
+
   async #judge(port: number): Promise<void> {
+    this.#judging += 1;
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       reject(new SallyportError('SP_POLICY_ERROR', `port ${port} could not be judged in time`));
@@ -155,6 +177,7 @@ export class PortForwardBridge {
       await Promise.race([this.#context.judgePort(port), promise]);
     } finally {
       clearTimeout(timer);
+      this.#judging -= 1;
     }
   }
 
@@ -178,6 +201,11 @@ export class PortForwardBridge {
   #refuse(stream: PortStream, error: SallyportError): void {
     if (this.#ended || !this.#streams.has(stream)) return;
     this.#streams.remove(stream);
+    if (this.#sides.client.congested()) {
+      this.#toClient.rstStream(stream.clientID, ResetStatus.refusedStream);
+      this.#abort(error);
+      return;
+    }
     this.#toClient.synReply(stream.clientID);
     if (stream.request.kind === 'error') {
       const { message } = toStatus(error, this.#context.requestID);
@@ -204,7 +232,7 @@ export class PortForwardBridge {
       // Nothing may be sent before the answer; keeping it until the port is judged would be memory without bound.
       if (stream.upstreamID !== undefined) this.#toUpstream.rstStream(stream.upstreamID, ResetStatus.cancel);
       this.#streams.remove(stream);
-      this.#toClient.rstStream(id, ResetStatus.protocolError);
+      this.#malformed(id);
       return;
     }
     this.#toUpstream.data(stream.upstreamID!, piece, fin);

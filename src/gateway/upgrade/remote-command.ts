@@ -228,6 +228,8 @@ export class RemoteCommandBridge {
 
   #clientLeft(): void {
     if (this.#state === 'done' || this.#state === 'finishing') return;
+    // A farewell is answered (RFC 6455, 5.5.1); whoever has just gone does not hear it.
+    this.#client.close();
     this.#settle('client', undefined, CUT_AFTER);
   }
 

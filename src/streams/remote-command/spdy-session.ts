@@ -13,6 +13,9 @@ import {
 /** `X-Stream-Protocol-Version` of remote commands over SPDY; both have a Status on the error stream and are one here. */
 export const SPDY_REMOTE_COMMAND_PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
 
+/** Frames that are refused or mean nothing here. */
+const MAX_STRIKES = 100;
+
 /** The header that says which channel a stream is (lower-case on the wire). */
 const STREAM_TYPE = 'streamtype';
 
@@ -38,6 +41,7 @@ export class SpdyRemoteCommand implements RemoteCommandSession {
   #pingID: number;
   #errorParts: Buffer[] = [];
   #errorBytes = 0;
+  #strikes = 0;
 
   constructor(role: 'server' | 'client', shape: SessionShape, handler: RemoteCommandHandler, output: SessionOutput) {
     this.#role = role;
@@ -50,6 +54,7 @@ export class SpdyRemoteCommand implements RemoteCommandSession {
       synReply: (id, _headers, fin) => this.#synReply(id, fin),
       rstStream: (id) => this.#finish(id),
       headers: (id, _headers, fin) => {
+        this.#strike();
         if (fin) this.#finish(id);
       },
       data: (id, piece, fin) => this.#data(id, piece, fin),
@@ -117,14 +122,14 @@ export class SpdyRemoteCommand implements RemoteCommandSession {
   #synStream(id: number, headers: SpdyHeaders, fin: boolean, unidirectional: boolean): void {
     // The API server opens no streams; a client's are odd and rise (SPDY/3, 2.3.2).
     if (this.#role === 'client' || id % 2 === 0 || id <= this.#lastStream) {
-      this.#writer.rstStream(id, ResetStatus.protocolError);
+      this.#refuse(id, ResetStatus.protocolError);
       return;
     }
     this.#lastStream = id;
     const values = headers.get(STREAM_TYPE) ?? [];
     const channel = CHANNELS.find((name) => values.length === 1 && name === values[0]);
     if (channel === undefined || unidirectional || !this.#channels.includes(channel) || this.#streams.has(channel)) {
-      this.#writer.rstStream(id, ResetStatus.refusedStream);
+      this.#refuse(id, ResetStatus.refusedStream);
       return;
     }
     this.#streams.set(channel, id);
@@ -134,9 +139,23 @@ export class SpdyRemoteCommand implements RemoteCommandSession {
     if (fin) this.#finish(id);
   }
 
+  #refuse(id: number, status: number): void {
+    this.#strike();
+    this.#writer.rstStream(id, status);
+  }
+
+  /** Each such frame costs an inflation here and nothing there: a peer gets a hundred of them. */
+  #strike(): void {
+    this.#strikes += 1;
+    if (this.#strikes > MAX_STRIKES) throw new StreamProtocolError('a flood of frames that nobody asked for');
+  }
+
   #synReply(id: number, fin: boolean): void {
     const channel = this.#byStream.get(id);
-    if (this.#role === 'server' || channel === undefined) return;
+    if (this.#role === 'server' || channel === undefined || this.#answered.has(channel)) {
+      this.#strike();
+      return;
+    }
     this.#answered.add(channel);
     this.#becomeReady(this.#answered.size);
     if (fin) this.#finish(id);
