@@ -1,6 +1,8 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import { SallyportError, toStatus } from '../errors.ts';
-import type { ClientResponse, Exchange } from './exchange.ts';
+import type { ClientRequest, ClientResponse, Exchange } from './exchange.ts';
 import { UpstreamRefusal } from './upstream-refusal.ts';
 
 /** RFC 9110 7.6.1, and what must not pass between two connections. */
@@ -19,6 +21,17 @@ const HOP_BY_HOP = new Set([
 
 /** What the API server says of its own connection with the gateway; the client's is another. */
 const NOT_FOR_CLIENTS = new Set(['alt-svc', 'set-cookie', 'www-authenticate', 'audit-id', 'x-request-id']);
+
+/** Connections whose last answer was given: RFC 9112 9.6, what was pipelined behind that request is not carried out. */
+const leaving = new WeakSet<object>();
+
+export function isLeaving(request: ClientRequest): boolean {
+  return leaving.has(request.socket);
+}
+
+/** How long, in milliseconds, and how much a client may go on sending after it was refused. */
+const LINGER = 5_000;
+const LINGER_BYTES = 8 << 20;
 
 /** Writes the head of a relayed answer: the API server's headers less those of its own hop, and the request id. */
 export function writeHead(
@@ -54,15 +67,44 @@ export function answerError(exchange: Exchange, response: ClientResponse, error:
   }
   const body = Buffer.from(JSON.stringify(toStatus(known, exchange.id)));
   const headers = statusHeaders(exchange, known, body.length);
-  if (!isHttp2(response) && !exchange.request.complete) {
-    // What is left of the body will not be read: without this the client's next request would be read out of it.
+  const shown = exchange.request.method === 'HEAD' ? undefined : body;
+  if (isHttp2(response)) {
+    response.writeHead(known.status, grouped(headers));
+    response.end(shown);
+  } else if (exchange.request.complete) {
+    response.writeHead(known.status, headers);
+    response.end(shown);
+  } else {
+    // What is left of the body is no next request, so the connection ends with this answer.
     headers.push('connection', 'close');
+    response.writeHead(known.status, headers);
+    if (shown === undefined) response.flushHeaders();
+    else response.write(shown);
+    endOnceRead(exchange.request as IncomingMessage, response);
   }
-  if (isHttp2(response)) response.writeHead(known.status, grouped(headers));
-  else response.writeHead(known.status, headers);
-  if (exchange.request.method === 'HEAD') response.end();
-  else response.end(body);
   return known;
+}
+
+/**
+ * Ends an answer that is whole already. What the client still sends is read and dropped first, within bounds: unread
+ * bytes would turn the close into a reset, which throws the answer away at a client that is still sending.
+ */
+function endOnceRead(request: IncomingMessage, response: ServerResponse): void {
+  // Null once the client has gone.
+  const socket = request.socket as Duplex | null;
+  if (socket !== null) leaving.add(socket);
+  let dropped = 0;
+  const end = (): void => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, LINGER);
+  request.on('data', (chunk: Buffer) => {
+    dropped += chunk.length;
+    if (dropped > LINGER_BYTES) end();
+  });
+  request.once('end', end).once('close', end).once('error', end);
+  request.resume();
 }
 
 /** The headers of an error's answer, flat. */

@@ -126,7 +126,7 @@ export async function startGateway(
     live,
     endpoints: new Endpoints(sessions.endpoint, listen.bodyTimeout),
     observer,
-    stallTimeout: listen.stallTimeout,
+    relayLimits: listen,
     closing: () => door?.closing ?? false,
   };
   const pipeline = new Pipeline(rooms);
@@ -134,8 +134,19 @@ export async function startGateway(
   door = new FrontDoor(
     { ...listen, ...listen.tls, clientCAFile: identity.clientCertificates?.caFile },
     {
-      request: (request, response) => void pipeline.handle(request, response),
-      upgrade: (request, socket, head) => void upgrades.handle(request, socket, head),
+      request: (request, response) => {
+        pipeline.handle(request, response).catch((error: unknown) => {
+          // One request's fault is never everyone's end.
+          log.error({ error }, 'a request could not even be refused');
+          response.destroy();
+        });
+      },
+      upgrade: (request, socket, head) => {
+        upgrades.handle(request, socket, head).catch((error: unknown) => {
+          log.error({ error }, 'an upgrade could not even be refused');
+          socket.destroy();
+        });
+      },
       connectionError: () => {},
     },
   );

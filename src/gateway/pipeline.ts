@@ -13,7 +13,7 @@ import type { Judge } from './judge.ts';
 import type { CallerLimits } from './limits.ts';
 import type { LiveExchanges } from './live.ts';
 import type { Observer } from './observer.ts';
-import { type Outcome, type ResponseStage, relay } from './relay.ts';
+import { type Outcome, type RelayLimits, type ResponseStage, relay } from './relay.ts';
 
 /** The rooms a request walks through. Each is built when the process starts; none is looked up on the way. */
 export interface Rooms {
@@ -30,8 +30,7 @@ export interface Rooms {
   readonly live: LiveExchanges;
   readonly endpoints: Endpoints;
   readonly observer: Observer;
-  /** Milliseconds. */
-  readonly stallTimeout: number;
+  readonly relayLimits: RelayLimits;
 }
 
 /** Holds a request that needs a person's word. */
@@ -90,7 +89,7 @@ export class Pipeline {
     }
     try {
       const outgoing = this.#outgoing(exchange);
-      const outcome = await relay(exchange, response, rooms.forward, outgoing, rooms.stages, rooms.stallTimeout);
+      const outcome = await relay(exchange, response, rooms.forward, outgoing, rooms.stages, rooms.relayLimits);
       event.close(outcome);
       return outcome;
     } catch (error) {

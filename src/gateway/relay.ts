@@ -27,6 +27,13 @@ export interface ResponseStage {
   open(exchange: Exchange, status: number, headers: string[]): BodyTransform | undefined;
 }
 
+export interface RelayLimits {
+  /** Milliseconds for which a client may take no byte of a waiting answer. */
+  readonly stallTimeout: number;
+  /** Milliseconds until a body that streams upstream must be complete. */
+  readonly bodyTimeout: number;
+}
+
 /**
  * Forwards, and passes the answer on as the client takes it; nothing is held but what is in flight.
  * @throws SallyportError when no answer came; once one has begun, a failure cuts the client's connection instead.
@@ -37,7 +44,7 @@ export function relay(
   forward: Forward,
   outgoing: Outgoing,
   stages: readonly ResponseStage[],
-  stallTimeout: number,
+  limits: RelayLimits,
 ): Promise<Outcome> {
   const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
   const sentAt = performance.now();
@@ -47,12 +54,14 @@ export function relay(
   let transforms: BodyTransform[] = [];
   let flow: Flow | undefined;
   let stall: NodeJS.Timeout | undefined;
+  let late: NodeJS.Timeout | undefined;
   let done = false;
 
   const finish = (end: Outcome['end']): void => {
     if (done) return;
     done = true;
     clearTimeout(stall);
+    clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);
     resolve({ status, bytes, upstreamDuration, end });
   };
@@ -66,7 +75,7 @@ export function relay(
     bytes += chunk.length;
     if ((response as Writable).write(chunk) || stall !== undefined) return;
     flow?.pause();
-    stall = setTimeout(() => response.destroy(), stallTimeout);
+    stall = setTimeout(() => response.destroy(), limits.stallTimeout);
     response.once('drain', onDrain);
   };
   const onEnd = (): void => {
@@ -132,12 +141,20 @@ export function relay(
     if (done) return;
     done = true;
     clearTimeout(stall);
+    clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);
     transforms = [];
     if (response.headersSent) response.destroy();
     reject(error);
   }
 
+  if (outgoing.body === exchange.request) {
+    late = setTimeout(() => {
+      call.abort();
+      fail(new SallyportError('SP_BAD_REQUEST', `the body was not complete after ${limits.bodyTimeout} ms`));
+    }, limits.bodyTimeout);
+    exchange.request.once('end', () => clearTimeout(late));
+  }
   response.once('close', () => {
     if (response.writableFinished) return;
     call.abort();

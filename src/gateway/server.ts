@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type Http2Session, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { isLeaving } from './answer.ts';
 import type { ClientRequest, ClientResponse } from './exchange.ts';
 
 export interface ServerOptions {
@@ -67,6 +68,7 @@ export class FrontDoor {
 
     this.server.on('request', (request: ClientRequest, response: ClientResponse) => {
       if ('stream' in request && request.stream?.session) this.#begin(request.stream.session, response);
+      else if (isLeaving(request)) return;
       handlers.request(request, response);
     });
     this.server.on('upgrade', handlers.upgrade);
