@@ -18,3 +18,8 @@ binaries: install ## fetches or builds Kubernetes' programs into the cache folde
 	@node_modules/.bin/node test/cluster/main.ts build $(if $(VERSION),--version $(VERSION))
 
 .PHONY: cluster cluster-down cluster-status binaries
+
+cluster-kubeconfig: ## prints where the kubeconfig of its administrator is
+	@echo $(CURDIR)/.cluster/$(NAME)/admin.kubeconfig
+
+.PHONY: cluster-kubeconfig
