@@ -26,6 +26,7 @@ const MAX_DEPTH = 32;
 /** What an evaluation saves of the one it interrupts, as when a lazy variable is evaluated inside a condition. */
 interface Frame {
   readonly cost: number;
+  readonly counted: number;
   readonly costLimit: number;
   readonly started: number;
   readonly outer: Frame | undefined;
@@ -44,7 +45,9 @@ export class Budget {
   private fuel = FUEL;
   /** When the evaluation under way first looked at the clock; 0 before. Most end before they do. */
   private started = 0;
+  /** Of everything so far, but for what `cost` has beyond `counted`. */
   private spentCost = 0;
+  private counted = 0;
   private spentMilliseconds = 0;
   private outer: Frame | undefined;
   private depth = 0;
@@ -55,35 +58,43 @@ export class Budget {
 
   /** Cost of everything evaluated under this budget so far. */
   get totalCost(): number {
-    return this.spentCost + (this.depth > 0 ? this.cost : 0);
+    return this.spentCost + (this.depth > 0 ? this.cost - this.counted : 0);
   }
 
   /** Called by the engine when an evaluation begins. */
   begin(): void {
-    if (this.spentCost >= this.limits.totalCost) {
+    if (this.totalCost >= this.limits.totalCost) {
       throw new CelBudgetError('cost', 'the request has used up its cost of expressions');
     }
     if (this.spentMilliseconds >= this.limits.totalMilliseconds) {
       throw new CelBudgetError('time', 'the request has used up its time for expressions');
     }
-    if (this.depth++ > 0) {
-      if (this.depth > MAX_DEPTH) throw new CelBudgetError('cost', 'expressions call one another without end');
-      const { cost, costLimit, started, outer } = this;
-      this.outer = { cost, costLimit, started, outer };
+    if (this.depth >= MAX_DEPTH) throw new CelBudgetError('cost', 'expressions call one another without end');
+    if (this.depth > 0) {
+      this.spentCost += this.cost - this.counted;
+      this.counted = this.cost;
+      const { cost, counted, costLimit, started, outer } = this;
+      this.outer = { cost, counted, costLimit, started, outer };
     }
+    this.depth++;
     this.cost = 0;
+    this.counted = 0;
     this.started = 0;
     this.costLimit = Math.min(this.limits.expressionCost, this.limits.totalCost - this.spentCost);
   }
 
   /** Called by the engine when an evaluation ends, however it ends. */
   end(): void {
-    this.spentCost += this.cost;
+    this.spentCost += this.cost - this.counted;
     if (this.started !== 0 && this.depth === 1) this.spentMilliseconds += performance.now() - this.started;
-    if (--this.depth === 0) return;
+    if (--this.depth === 0) {
+      this.counted = this.cost;
+      return;
+    }
     const { outer, ...saved } = this.outer as Frame;
     this.outer = outer;
     this.cost = saved.cost;
+    this.counted = saved.counted;
     this.costLimit = saved.costLimit;
     // The clock of the outer one runs on while the inner one works.
     this.started = saved.started || this.started;

@@ -16,7 +16,7 @@ import { textFormat } from './library/text-format.ts';
 import { time } from './library/time.ts';
 import { url } from './library/url.ts';
 import * as t from './types.ts';
-import { CelTypeValue } from './values.ts';
+import { CelTypeValue, caught } from './values.ts';
 
 /** Everything an expression may name. */
 export interface Scope {
@@ -84,7 +84,8 @@ export function scopeOf(environment: Environment): Scope {
 }
 
 function declaration(custom: CustomFunction): FunctionDeclaration {
-  const implementation: AnyImplementation = (budget, ...args) => custom.implementation(args, budget);
+  const implementation: AnyImplementation = (budget, ...args) =>
+    caught(() => custom.implementation(args, budget)) ?? null;
   const overload: Overload = {
     id: `${custom.name}(${custom.parameters.map(t.formatType).join(', ')})`,
     member: custom.member ?? false,

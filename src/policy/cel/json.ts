@@ -9,7 +9,7 @@ import { CelDouble, type CelValue, smallInt } from './values.ts';
  * nothing copied. Only a text that might hold another number is parsed with the reviver. "Might" errs on the safe side:
  * `"a,1.5"` inside a string is such a text too.
  */
-const ODD_NUMBER = /(?:"\s*:|[[,])\s*-?(?:\d+[.eE]|\d{16})/;
+const ODD_NUMBER = /(?:"\s*:|[[,])\s*(?:-0|-?(?:\d+[.eE]|\d{16}))/;
 const BARE_NUMBER = /^\s*-?\d/;
 
 const INT64_MAX = 9223372036854775807n;

@@ -67,6 +67,16 @@ export class Pattern {
 /** Patterns that are not literals, compiled lately. Few: a policy has few, and a hostile object must not fill memory. */
 const MAX_RECENT = 64;
 const recent = new Map<string, Pattern>();
+/** Compiling such a pattern takes some ten milliseconds, and cannot be interrupted. */
+const MAX_LATE = 2_000;
+
+/** About how large a pattern is once its repetitions are written out. */
+function repeats(source: string): number {
+  let size = source.length;
+  if (size > MAX_LATE) return size;
+  for (const [, least, most] of source.matchAll(/\{([0-9]+)(?:,([0-9]*))?\}/g)) size += Number(most || least);
+  return size;
+}
 
 /** @throws Error why the pattern is none */
 export function patternOf(source: string, budget: Budget): Pattern {
@@ -76,7 +86,9 @@ export function patternOf(source: string, budget: Budget): Pattern {
     recent.set(source, known);
     return known;
   }
-  budget.burn(64 + source.length * 16);
+  const weight = repeats(source);
+  budget.burn(64 + weight * 64);
+  if (weight > MAX_LATE) throw new CelBudgetError('time', 'operation cancelled: a pattern too large to compile now');
   const made = new Pattern(source);
   recent.set(source, made);
   if (recent.size > MAX_RECENT) recent.delete(recent.keys().next().value!);

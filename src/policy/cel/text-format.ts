@@ -54,7 +54,10 @@ function decode(bytes: CelBytes): string {
 
 /** A value inside a list or map, printed as Kubernetes prints it there: quoted, doubles with six digits. */
 function formatMember(value: CelValue, budget: Budget): string {
-  if (typeof value === 'string') return quoteGo(value);
+  if (typeof value === 'string') {
+    budget.burn(value.length >> 2);
+    return quoteGo(value);
+  }
   if (value instanceof CelDouble) {
     if (!Number.isFinite(value.value))
       return quoteGo(Number.isNaN(value.value) ? 'NaN' : value.value > 0 ? '+Inf' : '-Inf');

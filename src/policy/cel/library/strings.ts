@@ -8,12 +8,18 @@ import { type CelValue, type Fault, fault } from '../values.ts';
 
 const outOfRange = (index: number | bigint): Fault => fault(`index out of range: ${index}`);
 
-/** A string cut into code points only where a code point is more than a unit. */
+/** A string measured and cut by code points. */
 function sliceable(text: string, budget: Budget): { length: number; slice(start: number, end: number): string } {
   budget.burn(text.length >> 6);
   if (!hasSurrogates(text)) return text;
-  const points = codePoints(text);
-  return { length: points.length, slice: (start, end) => points.slice(start, end).join('') };
+  budget.burn(text.length >> 4);
+  return {
+    length: codePointLength(text),
+    slice: (start, end) => {
+      const from = unitOf(text, start);
+      return text.slice(from, from + unitOf(text.slice(from), end - start));
+    },
+  };
 }
 
 function charAt(budget: Budget, text: string, index: number | bigint): CelValue {
