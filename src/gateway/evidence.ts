@@ -1,16 +1,13 @@
 import { SallyportError } from '../errors.ts';
 import { type CelValue, isMap, Lazy, mapGet, parseJson } from '../policy/cel/engine.ts';
 import type { Needs } from '../policy/needs.ts';
-import type { Question } from '../policy/question.ts';
 import { type Body, describeBody, parseBody, withDeleteOptions } from '../request/body.ts';
 import { forwardableHeaders } from '../request/headers.ts';
 import type { Operation } from '../request/operation.ts';
 import type { Forward } from '../upstream/forward.ts';
 import { readBody } from './body.ts';
-import type { ClientRequest, Exchange } from './exchange.ts';
+import type { ClientRequest, Exchange, Findings } from './exchange.ts';
 import { UpstreamRefusal } from './upstream-refusal.ts';
-
-export type Findings = Pick<Question, 'object' | 'oldObject' | 'target' | 'namespaceObject' | 'creates' | 'unknown'>;
 
 export interface EvidenceOptions {
   readonly forward: Forward;

@@ -2,16 +2,20 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
+import { SallyportError } from '../errors.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { UpstreamName } from '../identity/upstream-name.ts';
 import type { Decision } from '../policy/decision.ts';
+import type { Question } from '../policy/question.ts';
 import type { Body } from '../request/body.ts';
 import type { Operation } from '../request/operation.ts';
-import type { Findings } from './evidence.ts';
 import type { Lease } from './limits.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
+
+/** What was found out for a decision beyond the request line. */
+export type Findings = Pick<Question, 'object' | 'oldObject' | 'target' | 'namespaceObject' | 'creates' | 'unknown'>;
 
 /** One request on its way through the rooms; each room adds what it found out, and later ones only read it. */
 export class Exchange {
@@ -34,6 +38,8 @@ export class Exchange {
   body: Buffer | undefined;
   /** The body's media type as forwarded, where it is not the client's (YAML is forwarded as the JSON it was read as). */
   bodyType: string | undefined;
+  /** Nobody waits for an answer any more. */
+  clientLeft = false;
   readonly #left = new AbortController();
 
   constructor(request: ClientRequest) {
@@ -44,6 +50,12 @@ export class Exchange {
   /** Aborted when the client leaves, its session ends, or the gateway stops. */
   get signal(): AbortSignal {
     return this.#left.signal;
+  }
+
+  /** The client's connection, or its stream of one, has closed before the answer was whole. */
+  leave(): void {
+    this.clientLeft = true;
+    this.end(new SallyportError('SP_BAD_REQUEST', 'the client left'));
   }
 
   /** @param reason for the log and, where one can still be told, for the client. */

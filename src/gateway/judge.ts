@@ -1,8 +1,8 @@
 import { SallyportError } from '../errors.ts';
 import type { Decision } from '../policy/decision.ts';
 import type { Question } from '../policy/question.ts';
-import type { Evidence, Findings } from './evidence.ts';
-import type { Exchange } from './exchange.ts';
+import type { Evidence } from './evidence.ts';
+import type { Exchange, Findings } from './exchange.ts';
 import type { Policies } from './policies.ts';
 
 /** Asks the policy room about one request, with what its policies want to know. */
