@@ -33,6 +33,11 @@ test('a reason names policy and rule, says what, and what to do', () => {
   );
 });
 
+test('a Deny that counts as matched says why', () => {
+  const { reason } = decide([policy('p', [deny('d', on, 'object.x == 1')])], 'GET /api/v1/namespaces/shop/pods/web');
+  assert.match(reason, /^p\/d: its conditions cannot be checked \(a read has no object\) and so count as true;/);
+});
+
 test('a message and a message expression take its place', () => {
   const fixed = { ...deny('d', on), message: 'use the staging cluster' };
   assert.match(decide([policy('p', [fixed])]).reason, /^p\/d: use the staging cluster;/);

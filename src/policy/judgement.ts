@@ -39,7 +39,7 @@ export function judge(
         action: 'Deny',
         code: 'SP_POLICY_DENIED',
         by: rule,
-        reason: reasons.denied(rule, evaluation.message(rule), what()),
+        reason: reasons.denied(rule, messageOf(rule, verdict, evaluation), what()),
       };
     }
     refusal ??= refusalOf(rule, verdict);
@@ -86,6 +86,13 @@ export function restriction(bound: BoundRule, facts: Facts, evaluation: Evaluati
   const verdict = evaluation.judge(bound);
   note(bound, verdict, faults);
   return verdict;
+}
+
+/** The rule's own words, or why it counts as matched without being asked. */
+function messageOf(rule: BoundRule, verdict: Restriction, evaluation: Evaluation): string {
+  const message = evaluation.message(rule);
+  if (message !== '' || verdict.kind !== 'unknown') return message;
+  return `its conditions cannot be checked (${verdict.unknown.reason}) and so count as true`;
 }
 
 /** What cannot be known by nature (the object of a read) counts as matched. */

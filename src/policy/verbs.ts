@@ -48,9 +48,10 @@ export const isRead = (verb: string): boolean => verb === 'get' || verb === 'lis
 
 export const isProxy = (operation: Operation): boolean => operation.isResource && operation.subresource === 'proxy';
 
-/** A PUT or an apply patch: both create the object where there is none. */
+/** A PUT or an apply patch of an object: both create it where there is none. Subresources belong to one that is there. */
 export const mayCreate = (operation: Operation): boolean =>
   operation.isResource &&
+  operation.subresource === '' &&
   (operation.verb === 'update' ||
     (operation.verb === 'patch' && operation.patchType !== undefined && operation.patchType.includes('apply-patch')));
 

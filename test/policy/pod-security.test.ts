@@ -52,7 +52,9 @@ after(async () => {
 
 function ours(pod: GeneratedPod, level: string): string[] {
   const violations = podSecurity(fromJson(pod), level, new Budget()) as readonly { id: string }[];
-  return [...new Set(violations.map(({ id }) => asReason(id)))].sort();
+  const violated = new Set(violations.map(({ id }) => asReason(id)));
+  const unknown = [...violated].filter((id) => !(id in REASONS));
+  return [...Object.keys(REASONS).filter((id) => violated.has(id)), ...unknown];
 }
 
 async function theirs(pod: GeneratedPod, level: string): Promise<string[] | string> {
@@ -63,9 +65,7 @@ async function theirs(pod: GeneratedPod, level: string): Promise<string[] | stri
   const words = /violates PodSecurity "[^"]*": (.*)$/s.exec(message)?.[1];
   // Not the standard: the Pod is refused by validation.
   if (words === undefined) return message;
-  return Object.keys(REASONS)
-    .filter((id) => REASONS[id]!.test(`: ${words}`))
-    .sort();
+  return Object.keys(REASONS).filter((id) => REASONS[id]!.test(`: ${words}`));
 }
 
 test('the API server and podSecurity accept and refuse alike, for the same checks', { timeout: 300_000 }, async (t) => {
@@ -91,12 +91,14 @@ test('the API server and podSecurity accept and refuse alike, for the same check
     }
   };
   await Promise.all(Array.from({ length: 8 }, worker));
+  t.diagnostic(`${compared} compared, ${accepted} accepted, ${invalid.length} not valid as Pods`);
   assert.ok(
     compared >= 600,
     `only ${compared} were comparable; the others: ${[...new Set(invalid)].slice(0, 5).join('\n')}`,
   );
   assert.ok(accepted >= 50, `only ${accepted} were accepted`);
-  assert.deepEqual([...seen].sort(), Object.keys(REASONS).sort(), 'every check was violated by some Pod');
+  const never = Object.keys(REASONS).filter((id) => !seen.has(id));
+  assert.deepEqual(never, [], 'every check was violated by some Pod');
 });
 
 const fine = {

@@ -126,11 +126,11 @@ export const VERB_CASES: readonly DecisionCase[] = [
     { oldObject: map, admission: 'Deny SP_POLICY_DENIED p/d' },
   ),
   row(
-    'an update of a subresource',
+    'an update of a subresource never creates',
     [allow('a', match('update', 'pods/status'))],
     `PUT ${SHOP}/pods/web/status`,
     'Allow p/a',
-    { ...named, target: map },
+    { object: map, oldObject: map, target: map },
   ),
 
   row('exec is create', [allow('a', match('create', 'pods/exec'))], exec, 'Allow p/a'),
