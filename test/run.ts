@@ -50,7 +50,7 @@ const rootOnLinux = process.platform === 'linux' && process.getuid?.() === 0;
 const needsNode = (path: string): boolean => path.includes('/node/') || path.endsWith('.node.test.ts');
 
 async function all(): Promise<void> {
-  await run('format, lint, walls', 'biome', ['ci', '.']);
+  await run('format, lint, walls', 'biome', ['ci', '--colors=off', '.']);
   await run('types', 'tsc', ['--noEmit']);
   await unit();
   let cluster: Cluster | undefined;
