@@ -1,7 +1,7 @@
 import { SallyportError } from '../errors.ts';
 import type { Caller } from './caller.ts';
-import { credentialExpired, notAuthenticated } from './refusal.ts';
-import type { AgentFreeze, AgentSession } from './session-object.ts';
+import { notAuthenticated } from './refusal.ts';
+import type { AgentFreeze, AgentSession, AgentSessionSpec } from './session-object.ts';
 import type { VerifiedSession } from './session-token.ts';
 
 /** What must stop now: everything of one session, or of one agent (`*`: of everyone). */
@@ -29,6 +29,7 @@ export class SessionRegistry {
   readonly #absent = new Map<string, number>();
   readonly #reading = new Map<string, Promise<AgentSession | undefined>>();
   readonly #lastSeen = new Map<string, number>();
+  readonly #matched = new WeakSet<VerifiedSession>();
   readonly #freezes = new Map<string, AgentFreeze>();
   readonly #listeners = new Set<(ended: Ended) => void>();
 
@@ -146,11 +147,13 @@ export class SessionRegistry {
     if (this.#ended.has(session.uid) || session.status.revoked === true) {
       throw notAuthenticated(`session ${session.name} was revoked`);
     }
-    const { spec } = session;
-    if (spec.agent !== caller.agent || spec.subject !== caller.username || spec.issuer !== caller.issuer) {
-      throw notAuthenticated(`session ${session.name} does not belong to the token's caller`);
+    if (!this.#matched.has(verified)) {
+      if (!grants(session.spec, caller)) {
+        throw notAuthenticated(`session ${session.name} was not granted what its token says`);
+      }
+      // Both are immutable from here on: the spec by the CRD's rule for this uid, the token by its signature.
+      this.#matched.add(verified);
     }
-    if (Date.parse(spec.expirationTime) <= this.#now()) throw credentialExpired(`session ${session.name} has expired`);
     this.#lastSeen.set(session.name, this.#now());
   }
 
@@ -224,6 +227,29 @@ export class SessionRegistry {
   #emit(ended: Ended): void {
     for (const listener of this.#listeners) listener(ended);
   }
+}
+
+/**
+ * Whether a session covers what its token says. A signature alone is not enough: whoever has the signing key would
+ * otherwise add a group to a session that someone else holds, or years to its life.
+ */
+function grants(spec: AgentSessionSpec, caller: VerifiedSession['caller']): boolean {
+  const groups = spec.groups ?? [];
+  return (
+    spec.agent === caller.agent &&
+    spec.subject === caller.username &&
+    spec.onBehalfOf === caller.onBehalfOf &&
+    spec.issuer === caller.issuer &&
+    (spec.uid ?? '') === caller.uid &&
+    caller.expiresAt <= Date.parse(spec.expirationTime) &&
+    seconds(spec.authTime) === (caller.authTime === undefined ? undefined : Math.floor(caller.authTime)) &&
+    groups.length === caller.groups.length &&
+    groups.every((group, index) => group === caller.groups[index])
+  );
+}
+
+function seconds(time: string | undefined): number | undefined {
+  return time === undefined ? undefined : Math.floor(Date.parse(time) / 1_000);
 }
 
 /** `*` stops everyone who comes through the gate: a CI job or a person's own token may drive an agent as well. */
