@@ -45,11 +45,16 @@ const byNature = (reason: string): Resolved => ({ unknown: { reason, byNature: t
 
 /** The value of an input, or why there is none. */
 export function resolve(input: Input, question: Question, facts: Facts): Resolved {
+  const { operation } = question;
+  const reads = !operation.isResource || isRead(operation.verb);
+  // Whatever was given: what a read will show is decided after this.
+  if (reads && !isConnect(operation) && (input === 'object' || input === 'oldObject')) {
+    return byNature('a read has no object');
+  }
   const value = question[input];
   if (value !== undefined) return { value };
   const reason = question.unknown?.[input];
-  const { operation } = question;
-  if (reason !== undefined) return { unknown: { reason, byNature: !operation.isResource || isRead(operation.verb) } };
+  if (reason !== undefined) return { unknown: { reason, byNature: reads } };
   return natural(input, operation, facts, question.creates) ?? missing(input);
 }
 
