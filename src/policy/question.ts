@@ -46,9 +46,9 @@ const byNature = (reason: string): Resolved => ({ unknown: { reason, byNature: t
 /** The value of an input, or why there is none. */
 export function resolve(input: Input, question: Question, facts: Facts): Resolved {
   const { operation } = question;
-  const reads = !operation.isResource || isRead(operation.verb);
+  const reads = shows(operation);
   // Whatever was given: what a read will show is decided after this.
-  if (reads && !isConnect(operation) && (input === 'object' || input === 'oldObject')) {
+  if (reads && (input === 'object' || input === 'oldObject')) {
     return byNature('a read has no object');
   }
   const value = question[input];
@@ -57,6 +57,10 @@ export function resolve(input: Input, question: Question, facts: Facts): Resolve
   if (reason !== undefined) return { unknown: { reason, byNature: reads } };
   return natural(input, operation, facts, question.creates) ?? missing(input);
 }
+
+/** A read. An exec by WebSocket is a GET and none. */
+const shows = (operation: Operation): boolean =>
+  !isConnect(operation) && (!operation.isResource || isRead(operation.verb));
 
 const missing = (input: Input): Resolved => ({ unknown: { reason: `its ${input} was not read`, byNature: false } });
 
@@ -68,7 +72,7 @@ export function natural(
   creates: boolean | undefined,
 ): Resolved | undefined {
   const { verb } = operation;
-  const reads = !operation.isResource || isRead(verb);
+  const reads = shows(operation);
   const writes = verb === 'create' || verb === 'update' || verb === 'patch';
   switch (input) {
     case 'object':

@@ -208,6 +208,13 @@ export const CONDITION_CASES: readonly DecisionCase[] = [
     'Deny SP_OBJECT_UNREADABLE p/d',
     { unknown: { target: 'forbidden' } },
   ),
+  row(
+    'target that could not be read, by WebSocket',
+    [any, approve('q', on, "target.metadata.labels.app == 'web'")],
+    exec.replace('POST', 'GET'),
+    'Deny SP_OBJECT_UNREADABLE p/q',
+    { unknown: { target: 'forbidden' } },
+  ),
   row('target of what has none is null', [allow('a', on, 'target == null')], create, 'Allow p/a', given),
   row('object of an exec is null', [allow('a', on, 'object == null && oldObject == null')], exec, 'Allow p/a'),
   row(
