@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration } from '../config/duration-text.ts';
 import { escapeLine } from '../errors.ts';
 import type { PublicConfiguration } from '../identity/session-endpoint.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
