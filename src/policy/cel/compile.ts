@@ -320,6 +320,8 @@ function membership(element: Plan, list: CelValue | undefined): Plan | undefined
     run: (frame) => {
       const value = run(frame);
       if (value instanceof Fault) return value;
+      // Bytes are no key of a set, in Kubernetes.
+      if (value instanceof CelBytes) return NO_SUCH_OVERLOAD;
       if (strings !== undefined) return strings.has(value);
       frame.budget.burn(elements.length);
       return elements.some((candidate) => celEquals(value, candidate));

@@ -14,6 +14,7 @@ import { CelTimestamp } from './timestamp.ts';
 import {
   CelBytes,
   CelDouble,
+  CelMap,
   CelUint,
   type CelValue,
   celEquals,
@@ -105,7 +106,8 @@ export function relation(sign: Relation): (budget: Budget, a: CelValue, b: CelVa
 
 export function contains(budget: Budget, element: CelValue, container: CelValue): CelValue {
   if (Array.isArray(container)) return listContains(container as readonly CelValue[], element, budget);
-  return isMap(container) ? mapGet(container, element) !== undefined : NO_SUCH_OVERLOAD;
+  if (!isMap(container) || (element instanceof CelBytes && container instanceof CelMap)) return NO_SUCH_OVERLOAD;
+  return mapGet(container, element) !== undefined;
 }
 
 export function listContains(list: readonly CelValue[], element: CelValue, budget: Budget): boolean {
