@@ -1,4 +1,4 @@
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration } from '../config/duration-text.ts';
 import type { Approval } from './agent-policy.ts';
 import type { ApprovalTerms } from './decision.ts';
 
