@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
-import type { SessionsConfiguration } from '../config/sessions.ts';
+import { parseDuration } from '../config/duration-text.ts';
+import { LONGEST_SESSION, type SessionsConfiguration } from '../config/sessions.ts';
 import type { SessionVerifier } from '../identity/authenticator.ts';
 import type { Caller } from '../identity/caller.ts';
 import { SessionAuthenticator } from '../identity/session-authenticator.ts';
@@ -60,7 +61,8 @@ export class AgentSessions {
       store: secretStore(own),
       secret: configuration.keySecret,
       rotateAfter: configuration.keyRotation,
-      longestToken: configuration.maxTTL,
+      // Not today's maximum: a token given under a longer one must still verify.
+      longestToken: parseDuration(LONGEST_SESSION)!,
     });
     const tokens = new SessionTokens({
       keys,
