@@ -94,14 +94,16 @@ test('a port-forward judges each stream’s own port; a refused one does not tou
   open(12, 'data', '8080');
   open(19, 'data', '9090', '2');
   writer.data(19, Buffer.from('too early'));
+  open(21, 'data', '9091', '3');
   await delay(300);
   writer.data(3, Buffer.from('ping'));
   writer.data(3, Buffer.alloc(0), true);
   await delay(100);
-  assert.deepEqual(judged, [8080, 8080, 22, 22, 9090]);
+  assert.deepEqual(judged, [8080, 8080, 22, 22, 9090, 9091]);
   assert.deepEqual(opened, [
-    [1, ['streamtype=error', 'port=8080', 'requestid=0']],
-    [3, ['streamtype=data', 'port=8080', 'requestid=0']],
+    [1, ['streamtype=data', 'port=9091', 'requestid=3']],
+    [3, ['streamtype=error', 'port=8080', 'requestid=0']],
+    [5, ['streamtype=data', 'port=8080', 'requestid=0']],
   ]);
   for (const expected of [
     'rst 9 1',
@@ -129,7 +131,7 @@ test('a port-forward judges each stream’s own port; a refused one does not tou
   );
   messages.close(1000);
   const { ports, endedBy } = await outcome(proxy);
-  assert.deepEqual([ports, endedBy], [[8080], 'client']);
+  assert.deepEqual([ports, endedBy], [[9091, 8080], 'client']);
 });
 
 test('a flood of streams that make no sense ends the connection', async () => {
