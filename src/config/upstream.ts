@@ -45,7 +45,9 @@ export const policy = z.strictObject({
   defaultEnforcement: z
     .enum(['Enforce', 'Audit'])
     .default('Enforce')
-    .describe('Audit lets everything through that bedrock does not stop: for roll-out only; a permanent warning.'),
+    .describe(
+      'Audit lets callers through whom no Enforce policy names, except into what bedrock closes and what a rule must name: for roll-out only; a permanent warning in metrics.',
+    ),
   staleAfter: duration('2m', { min: '10s', max: '30m' }).describe(
     'Without a sign of life from the policy watch for this long, every request is refused.',
   ),
