@@ -64,6 +64,14 @@ export class Pipeline {
     const exchange = new Exchange(request);
     const { observer, live } = this.#rooms;
     observer.began(exchange);
+    // From the first moment: a stream that is reset while its caller is looked up closes before anyone else listens.
+    let flushing: NodeJS.Timeout | undefined;
+    let closed = false;
+    response.once('close', () => {
+      closed = true;
+      clearTimeout(flushing);
+      if (!response.writableEnded) exchange.leave();
+    });
     try {
       const outcome = await this.#walk(exchange, response);
       observer.ended(exchange, outcome);
@@ -72,6 +80,8 @@ export class Pipeline {
     } finally {
       live.remove(exchange);
       exchange.lease?.release();
+      // The last bytes too have to be taken: a client with a window of zero would hold them, and its stream, for ever.
+      if (!closed) flushing = setTimeout(() => response.destroy(), this.#rooms.relayLimits.stallTimeout).unref();
     }
   }
 

@@ -81,12 +81,19 @@ export function relay(
   const onEnd = (): void => {
     call.abort();
     if (done) return;
-    // A watch ends as the API server ends one, and the client asks anew; any other answer must not look complete.
-    if (exchange.operation?.verb === 'watch' && response.headersSent) response.end();
-    else response.destroy();
-    finish('Ended');
+    if (exchange.clientLeft) finish('ClientLeft');
+    else if (!response.headersSent) fail(exchange.signal.reason);
+    else {
+      // A watch ends as the API server ends one, and the client asks anew; any other answer must not look complete.
+      if (exchange.operation?.verb === 'watch') response.end();
+      else response.destroy();
+      finish('Ended');
+    }
   };
 
+  // Nothing is begun upstream for whom nobody will answer.
+  if (exchange.clientLeft) return Promise.resolve({ status, bytes, upstreamDuration, end: 'ClientLeft' });
+  if (exchange.signal.aborted) return Promise.reject(exchange.signal.reason);
   const call = forward.send(outgoing, {
     head: (code, headers, control) => {
       upstreamDuration = performance.now() - sentAt;
@@ -155,13 +162,7 @@ export function relay(
     }, limits.bodyTimeout);
     exchange.request.once('end', () => clearTimeout(late));
   }
-  response.once('close', () => {
-    if (response.writableFinished) return;
-    call.abort();
-    finish('ClientLeft');
-  });
   exchange.signal.addEventListener('abort', onEnd);
-  if (exchange.signal.aborted) onEnd();
   return promise;
 }
 

@@ -134,7 +134,8 @@ export class FrontDoor {
     this.#sessions.add(session);
     session.once('close', () => this.#sessions.delete(session));
     // One that has asked nothing yet gets as long as the headers of a first request would.
-    session.setTimeout(this.#options.headersTimeout, () => {
+    session.setTimeout(this.#options.headersTimeout);
+    session.on('timeout', () => {
       if (!this.#busy.has(session)) session.close();
     });
     session.once('stream', () => session.setTimeout(this.#options.idleTimeout));
