@@ -67,7 +67,7 @@ export function answerError(exchange: Exchange, response: ClientResponse, error:
   }
   const body = Buffer.from(JSON.stringify(toStatus(known, exchange.id)));
   const headers = statusHeaders(exchange, known, body.length);
-  const shown = exchange.request.method === 'HEAD' ? undefined : body;
+  const shown = exchange.request.method === 'HEAD' ? Buffer.alloc(0) : body;
   if (isHttp2(response)) {
     response.writeHead(known.status, grouped(headers));
     response.end(shown);

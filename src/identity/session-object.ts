@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { AgentSessionSpec, AgentSessionStatus } from './agent-session.generated.ts';
+
+export type { AgentSessionSpec, AgentSessionStatus } from './agent-session.generated.ts';
 
 /** AgentSession (crds/agentsessions.yaml), as far as the gateway reads it. */
 export interface AgentSession {
@@ -9,27 +12,6 @@ export interface AgentSession {
   readonly createdAt: number;
   readonly spec: AgentSessionSpec;
   readonly status: AgentSessionStatus;
-}
-
-export interface AgentSessionSpec {
-  readonly agent: string;
-  readonly onBehalfOf: string;
-  readonly issuer: string;
-  readonly subject: string;
-  readonly uid?: string;
-  readonly groups?: readonly string[];
-  /** RFC 3339. */
-  readonly expirationTime: string;
-  /** RFC 3339: when the person last really signed in. */
-  readonly authTime?: string;
-}
-
-export interface AgentSessionStatus {
-  readonly revoked?: boolean;
-  readonly reason?: string;
-  readonly revokedBy?: string;
-  readonly revokedTime?: string;
-  readonly lastSeenTime?: string;
 }
 
 /** AgentFreeze (crds/agentfreezes.yaml): while one exists, its agent gets nothing through the gate. */

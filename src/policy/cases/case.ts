@@ -63,14 +63,14 @@ export function policy(name: string, rules: readonly Rule[], spec: Partial<Agent
 
 /** `match('get,list', 'pods,pods/log')`: of every group unless `apiGroups` says otherwise. */
 export const match = (verbs: string, resources: string, more: Partial<Match> = {}): Match => ({
-  verbs: verbs.split(','),
+  verbs: verbs.split(',') as Match['verbs'][number][],
   apiGroups: ['*'],
   resources: resources.split(','),
   ...more,
 });
 
 export const url = (verbs: string, ...nonResourceURLs: string[]): Match => ({
-  verbs: verbs.split(','),
+  verbs: verbs.split(',') as Match['verbs'][number][],
   nonResourceURLs,
 });
 
