@@ -1,0 +1,46 @@
+import { after, afterEach, before } from 'node:test';
+import { kubectl } from '../cluster/binaries.ts';
+import { kubectlExec } from './kubectl-exec.ts';
+import { kubectlForward } from './kubectl-forward.ts';
+import { busyboxPod, Stage } from './stage.ts';
+
+/** One cluster with a node for every client that needs pods. */
+let stage: Stage;
+const programs = { oldest: '', newest: '' };
+
+before(async () => {
+  [stage, programs.oldest, programs.newest] = await Promise.all([
+    Stage.open({ node: true }),
+    kubectl('1.30'),
+    kubectl('1.37'),
+  ]);
+  const page = 'mkdir -p /www; echo a page > /www/index.html; nc -ll -p 7 -e cat & exec httpd -f -p 80 -h /www';
+  const reader = 'while read line; do echo read $line; echo also $line >&2; done; sleep infinity';
+  await stage.pods(
+    [
+      busyboxPod('web', page),
+      busyboxPod('reader', reader, '      stdin: true'),
+      busyboxPod('patient', 'sleep infinity'),
+      busyboxPod('vault', 'while :; do echo tick; sleep 1; done'),
+    ].join('\n---\n'),
+  );
+});
+
+afterEach(async () => {
+  await stage.endAll();
+});
+
+after(async () => {
+  await stage?.close();
+});
+
+for (const transport of ['WebSocket', 'SPDY'] as const) {
+  for (const [name, program] of [
+    ['kubectl of the cluster', undefined],
+    ['oldest kubectl', () => programs.oldest],
+    ['newest kubectl', () => programs.newest],
+  ] as const) {
+    kubectlExec(() => stage, name, transport, program);
+    kubectlForward(() => stage, name, transport, program);
+  }
+}
