@@ -33,7 +33,9 @@ describe('silent and slow clients', { timeout: 150_000 }, () => {
 
   /** Resident MiB of the gateway's process. */
   function memory(): number {
-    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${scene.gateway.pid}/status`, 'utf8'))![1]) / 1024);
+    return Math.round(
+      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${scene.gateway.pid}/status`, 'utf8'))![1]) / 1024,
+    );
   }
 
   /** Milliseconds of the slower of two requests, one of them on a connection of its own. */
