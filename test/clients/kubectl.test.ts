@@ -1,0 +1,29 @@
+import { after, afterEach, before } from 'node:test';
+import { kubectl } from '../cluster/binaries.ts';
+import { kubectlObjects } from './kubectl-objects.ts';
+import { Stage } from './stage.ts';
+
+let stage: Stage;
+const programs = { oldest: '', newest: '' };
+
+before(async () => {
+  [stage, programs.oldest, programs.newest] = await Promise.all([Stage.open(), kubectl('1.30'), kubectl('1.37')]);
+});
+afterEach(async () => {
+  await stage.endAll();
+});
+after(async () => {
+  await stage?.close();
+});
+
+kubectlObjects(() => stage, 'kubectl of the cluster');
+kubectlObjects(
+  () => stage,
+  'oldest kubectl',
+  () => programs.oldest,
+);
+kubectlObjects(
+  () => stage,
+  'newest kubectl',
+  () => programs.newest,
+);
