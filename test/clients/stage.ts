@@ -37,7 +37,7 @@ const rules = (namespace: string): string => `
       match: {verbs: [get], apiGroups: [""], resources: [pods/proxy], namespaces: [${namespace}], resourceNames: [web]}
     - name: no-shell-in-the-vault
       action: Deny
-      match: {verbs: [create], apiGroups: [""], resources: [pods/exec, pods/attach, pods/ephemeralcontainers], resourceNames: [vault]}
+      match: {verbs: [create, update, patch], apiGroups: [""], resources: [pods/exec, pods/attach, pods/ephemeralcontainers], resourceNames: [vault]}
       message: the vault is closed to agents; read its status instead
     - name: not-the-database
       action: Deny
@@ -49,6 +49,9 @@ const rules = (namespace: string): string => `
     - name: no-logs-of-the-vault
       action: Deny
       match: {verbs: [get], apiGroups: [""], resources: [pods/log], resourceNames: [vault]}
+    - name: deployments-with-care
+      action: RequireApproval
+      match: {verbs: [delete], apiGroups: [apps], resources: [deployments], resourceNames: [database]}
     - name: only-our-images
       action: Deny
       match: {verbs: [create, update, patch], apiGroups: ["", apps], resources: ["*"]}
@@ -93,6 +96,10 @@ export class Stage {
       configuration: { limits: { requestsPerSecond: 5_000, burst: 10_000 } },
     });
     await scene.policy(rules(scene.namespace));
+    // Without controllers nobody else makes it, and no Pod is let in without one.
+    await cluster.admin('POST', `/api/v1/namespaces/${scene.namespace}/serviceaccounts`, {
+      metadata: { name: 'default' },
+    });
     const folder = await mkdtemp(join(tmpdir(), 'sallyport-clients-'));
     const stage = new Stage(scene, folder, await scene.kubeconfig());
     // The policy that the scene began with allowed this; the stage's own does not.
