@@ -11,7 +11,7 @@ import { type AgentFreeze, type AgentSession, readAgentFreeze, readAgentSession 
 import { type Ended, SessionRegistry } from '../identity/session-registry.ts';
 import { SessionTokens } from '../identity/session-token.ts';
 import { SessionUpkeep } from '../identity/session-upkeep.ts';
-import { Informer } from '../kubernetes/informer.ts';
+import { boundsFor, Informer } from '../kubernetes/informer.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Own } from '../upstream/own.ts';
@@ -128,6 +128,7 @@ function watchOwn<T>(
   return new Informer<T>(options.transport, {
     name: kind,
     path: { group, version, resource, namespace: options.own.namespace },
+    bounds: boundsFor(options.configuration.staleAfter),
     accept,
     handlers,
     onFailure: (error, failures) =>

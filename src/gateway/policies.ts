@@ -1,6 +1,6 @@
 import type { GatewayConfiguration } from '../config/gateway.ts';
 import { SallyportError } from '../errors.ts';
-import { Informer } from '../kubernetes/informer.ts';
+import { boundsFor, Informer } from '../kubernetes/informer.ts';
 import type { KubernetesObject } from '../kubernetes/object.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import type { Logger } from '../observe/log.ts';
@@ -50,7 +50,7 @@ export class Policies {
     const changed = (): void => this.#schedule();
     this.#policies = this.#watch<AgentPolicy>('AgentPolicy', 'sallyport.dev', 'v1alpha1', 'agentpolicies', {
       accept: (object) => object as unknown as AgentPolicy,
-      handlers: { add: changed, update: changed, delete: changed },
+      handlers: { add: changed, update: changed, delete: changed, settled: () => this.#settled() },
     });
     this.#namespaces = this.#watch<CelValue>('Namespace', '', 'v1', 'namespaces', {
       metadataOnly: true,
@@ -127,6 +127,14 @@ export class Policies {
     }, SETTLE);
   }
 
+  /** What was missed while nothing could be heard is in force before anything passes again. */
+  #settled(): void {
+    if (this.#timer === undefined || this.#policies.age() <= this.#options.configuration.policy.staleAfter) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#compile();
+  }
+
   #compile(): void {
     const { log, metrics } = this.#options;
     const started = performance.now();
@@ -163,6 +171,7 @@ export class Policies {
     return new Informer<T>(transport, {
       name,
       path: { group, version, resource },
+      bounds: boundsFor(this.#options.configuration.policy.staleAfter),
       ...rest,
       onFailure: (error, failures) => {
         metrics.watchFailures.inc(name);

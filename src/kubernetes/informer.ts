@@ -47,6 +47,15 @@ export interface InformerBounds {
   readonly relist: number;
 }
 
+/**
+ * Bounds for an owner who distrusts what is older than `staleAfter` milliseconds: silence has to be looked into well
+ * before that, or a collection in which nothing happens would count as stale now and then.
+ */
+export function boundsFor(staleAfter: number): Partial<InformerBounds> {
+  const third = Math.floor(staleAfter / 3);
+  return { quiet: Math.min(BOUNDS.quiet, third), openTimeout: Math.min(BOUNDS.openTimeout, third) };
+}
+
 const BOUNDS: InformerBounds = {
   pageSize: 500,
   maxObjects: 50_000,
