@@ -98,7 +98,10 @@ class Writer {
     // What lies under the spec is named after the kind: AgentPolicyRule, not AgentPolicySpecRule.
     const prefix = name.replace(/(Spec|Status)$/, name.endsWith('Status') ? 'Status' : '');
     for (const [property, part] of Object.entries(schema.properties ?? {})) {
-      const type = this.#typeOf(part, `${prefix}${pascal(part.type === 'array' ? singular(property) : property)}`);
+      const one = part.type === 'array' ? singular(property) : property;
+      // `decision` beside `decisions`: two types of one name otherwise.
+      const own = one !== property && schema.properties?.[one] !== undefined ? `${property}Item` : one;
+      const type = this.#typeOf(part, `${prefix}${pascal(own)}`);
       lines.push(...doc(part, '  '), `  readonly ${key(property)}${required.has(property) ? '' : '?'}: ${type};`);
     }
     this.#interfaces[slot] = `${lines.join('\n')}\n}`;
