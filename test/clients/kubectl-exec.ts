@@ -105,23 +105,13 @@ export function kubectlExec(stage: () => Stage, name: string, transport: Transpo
         const through = await kubectl(args);
         const direct = await stage().kubectl(args, {
           ...options(),
-          kubeconfig: await adminIn(stage()),
+          kubeconfig: await stage().admin(),
         });
         assert.deepEqual([through.code, plain(through.stderr)], [direct.code, plain(direct.stderr)], args.join(' '));
         assert.notEqual(through.code, 0);
       }
     });
   });
-}
-
-let adminKubeconfig: string | undefined;
-/** The administrator straight at the API server, in the stage's namespace. */
-async function adminIn(stage: Stage): Promise<string> {
-  if (adminKubeconfig !== undefined) return adminKubeconfig;
-  const { cluster } = stage.scene;
-  const client = await cluster.clientCertificate({ user: 'oracle', groups: ['system:masters'] });
-  adminKubeconfig = await cluster.kubeconfig({ client, namespace: stage.namespace });
-  return adminKubeconfig;
 }
 
 /** Ids, times and file names differ between two runs of the same thing. */

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BUSYBOX_IMAGE, type CommandResult, sharedCluster } from '../cluster/cluster.ts';
+import { BUSYBOX_IMAGE, type CommandResult, sharedCluster, startCluster } from '../cluster/cluster.ts';
 import { Scene } from '../gateway/scene.ts';
 
 /** Both ways in which kubectl streams; older ones need to be told, newer ones to be stopped. */
@@ -82,6 +82,7 @@ export class Stage {
   readonly folder: string;
   readonly kubeconfig: string;
   readonly #children: ChildProcess[] = [];
+  #admin: Promise<string> | undefined;
 
   private constructor(scene: Scene, folder: string, kubeconfig: string) {
     this.scene = scene;
@@ -89,8 +90,9 @@ export class Stage {
     this.kubeconfig = kubeconfig;
   }
 
-  static async open(options: { node?: boolean } = {}): Promise<Stage> {
-    const cluster = await sharedCluster(options);
+  /** On the cluster of this test run, or on one of its own when its API server is to be started with more flags. */
+  static async open(options: { node?: boolean; apiServerFlags?: string[] } = {}): Promise<Stage> {
+    const cluster = options.apiServerFlags === undefined ? await sharedCluster(options) : await startCluster(options);
     const scene = await Scene.open('clients', {
       cluster,
       configuration: { limits: { requestsPerSecond: 5_000, burst: 10_000 } },
@@ -113,6 +115,15 @@ export class Stage {
 
   get pid(): number {
     return this.scene.gateway.pid;
+  }
+
+  /** A kubeconfig of the administrator straight at the API server, in the stage's namespace: how it is without a gateway. */
+  async admin(): Promise<string> {
+    const { cluster } = this.scene;
+    this.#admin ??= cluster
+      .clientCertificate({ user: 'oracle', groups: ['system:masters'] })
+      .then((client) => cluster.kubeconfig({ client, namespace: this.namespace }));
+    return await this.#admin;
   }
 
   /** Pods in the stage's namespace, made by the administrator; waits until they are ready. */
@@ -152,6 +163,16 @@ export class Stage {
     });
     this.#children.push(child);
     return new Running(child);
+  }
+
+  /** Stops the gateway and starts it again on the same port, as a rollout behind one address does. */
+  async restartGateway(): Promise<void> {
+    const { gateway } = this.scene;
+    const file = join(gateway.directory, 'gateway.yaml');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replace(/^(listen:\n(?: {2}.*\n)*? {2}port: )0$/m, `$1${gateway.port}`));
+    await gateway.kill('SIGTERM');
+    await gateway.launch();
   }
 
   /** Ends what was started and still runs. */

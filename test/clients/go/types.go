@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// runTypes makes, reads, lists, watches and removes a ConfigMap in the content type that it is given.
+func runTypes(ctx context.Context, c *client, args []string) error {
+	contentType, name := args[0], args[1]
+	config := rest.CopyConfig(c.config)
+	config.ContentType = contentType
+	config.AcceptContentTypes = contentType
+	set, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	maps := set.CoreV1().ConfigMaps(c.namespace)
+	watch, err := maps.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	defer watch.Stop()
+	made, err := maps.Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Data:       map[string]string{"text": "ünï", "empty": ""},
+		BinaryData: map[string][]byte{"bytes": {0, 1, 254, 255}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	event := <-watch.ResultChan()
+	seen, ok := event.Object.(*corev1.ConfigMap)
+	if !ok {
+		return fmt.Errorf("watch: %v %T", event.Type, event.Object)
+	}
+	read, err := maps.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	all, err := maps.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	made.Data["text"] = "two"
+	if _, err := maps.Update(ctx, made, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	if err := maps.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	say(map[string]any{
+		"watched": seen.Data["text"], "event": event.Type, "read": read.Data["text"],
+		"bytes": read.BinaryData["bytes"], "listed": len(all.Items),
+	})
+	return nil
+}
+
+// runDeploy makes a Deployment of an image, in a content type.
+func runDeploy(ctx context.Context, c *client, args []string) error {
+	config := rest.CopyConfig(c.config)
+	config.ContentType = args[1]
+	set, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	labels := map[string]string{"app": "deployed"}
+	none := int32(0)
+	_, err = set.AppsV1().Deployments(c.namespace).Create(ctx, &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "deployed"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &none,
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: args[0]}}},
+			},
+		},
+	}, metav1.CreateOptions{})
+	return err
+}
