@@ -1,8 +1,8 @@
-import type { Writable } from 'node:stream';
 import { SallyportError } from '../errors.ts';
-import type { Flow, Forward, Outgoing } from '../upstream/forward.ts';
+import type { Forward, Outgoing } from '../upstream/forward.ts';
 import { writeHead } from './answer.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
+import { Outlet } from './outlet.ts';
 
 /** What happened to an answer, for metrics and the record. */
 export interface Outcome {
@@ -50,33 +50,18 @@ export function relay(
   const sentAt = performance.now();
   let upstreamDuration = 0;
   let status = 0;
-  let bytes = 0;
   let transforms: BodyTransform[] = [];
-  let flow: Flow | undefined;
-  let stall: NodeJS.Timeout | undefined;
+  let outlet: Outlet | undefined;
   let late: NodeJS.Timeout | undefined;
   let done = false;
 
   const finish = (end: Outcome['end']): void => {
     if (done) return;
     done = true;
-    clearTimeout(stall);
+    outlet?.close();
     clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);
-    resolve({ status, bytes, upstreamDuration, end });
-  };
-  const onDrain = (): void => {
-    clearTimeout(stall);
-    stall = undefined;
-    flow?.resume();
-  };
-  const pass = (chunk: Buffer): void => {
-    if (chunk.length === 0) return;
-    bytes += chunk.length;
-    if ((response as Writable).write(chunk) || stall !== undefined) return;
-    flow?.pause();
-    stall = setTimeout(() => response.destroy(), limits.stallTimeout);
-    response.once('drain', onDrain);
+    resolve({ status, bytes: outlet?.bytes ?? 0, upstreamDuration, end });
   };
   const onEnd = (): void => {
     call.abort();
@@ -85,20 +70,20 @@ export function relay(
     else if (!response.headersSent) fail(exchange.signal.reason);
     else {
       // A watch ends as the API server ends one, and the client asks anew; any other answer must not look complete.
-      if (exchange.operation?.verb === 'watch') response.end();
+      if (exchange.operation?.verb === 'watch') outlet?.end();
       else response.destroy();
       finish('Ended');
     }
   };
 
   // Nothing is begun upstream for whom nobody will answer.
-  if (exchange.clientLeft) return Promise.resolve({ status, bytes, upstreamDuration, end: 'ClientLeft' });
+  if (exchange.clientLeft) return Promise.resolve({ status, bytes: 0, upstreamDuration, end: 'ClientLeft' });
   if (exchange.signal.aborted) return Promise.reject(exchange.signal.reason);
   const call = forward.send(outgoing, {
     head: (code, headers, control) => {
       upstreamDuration = performance.now() - sentAt;
       status = code;
-      flow = control;
+      outlet = new Outlet(response, control, limits.stallTimeout);
       if (code === 401) {
         call.abort();
         const message = "the API server did not accept the gateway's own credential: tell its operator";
@@ -122,7 +107,7 @@ export function relay(
     data: (chunk) => {
       try {
         for (const transform of transforms) chunk = transform.write(chunk);
-        pass(chunk);
+        outlet!.write(chunk);
       } catch (error) {
         call.abort();
         fail(error);
@@ -133,9 +118,9 @@ export function relay(
         for (const [index, transform] of transforms.entries()) {
           let rest = transform.end();
           for (const later of transforms.slice(index + 1)) rest = later.write(rest);
-          pass(rest);
+          outlet!.write(rest);
         }
-        response.end();
+        outlet!.end();
         finish('Complete');
       } catch (error) {
         fail(error);
@@ -147,7 +132,7 @@ export function relay(
   function fail(error: unknown): void {
     if (done) return;
     done = true;
-    clearTimeout(stall);
+    outlet?.close();
     clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);
     transforms = [];

@@ -15,6 +15,9 @@ export type { Logger } from 'pino';
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** Bytes that are gathered before they are written, and the milliseconds after which fewer are: a write for each line costs a wake-up. */
+const GATHERED = 8 << 10;
+const GATHERED_FOR = 100;
 /** Bytes that wait for a reader of the log who does not read; after that lines are dropped, never the gateway's memory. */
 const MAX_WAITING = 16 << 20;
 
@@ -50,7 +53,11 @@ export function createLog(level: LogLevel, stream?: DestinationStream): Logger {
       },
     },
   };
-  const log = pino(options, stream ?? destination({ dest: 1, sync: false, maxLength: MAX_WAITING }));
+  const log = pino(
+    options,
+    stream ??
+      destination({ dest: 1, sync: false, maxLength: MAX_WAITING, minLength: GATHERED, periodicFlush: GATHERED_FOR }),
+  );
   // pino formats neither the fields of a child nor those added later; children of children inherit this.
   const child = log.child as unknown as (fields: Bindings, more?: ChildLoggerOptions) => Logger;
   const redacting = function (this: Logger, fields: Bindings, more?: ChildLoggerOptions): Logger {

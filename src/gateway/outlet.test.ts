@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, createServer as createHttp2Server, type Http2ServerResponse } from 'node:http2';
+import type { AddressInfo, Server } from 'node:net';
+import { afterEach, describe, test } from 'node:test';
+import type { Flow } from '../upstream/forward.ts';
+import type { ClientResponse } from './exchange.ts';
+import { Outlet } from './outlet.ts';
+
+/** An API server's side: what it was told, and pieces of one TLS record until it is told to pause. */
+class Source implements Flow {
+  paused = false;
+  pauses = 0;
+
+  pause(): void {
+    this.paused = true;
+    this.pauses += 1;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+}
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+type Answer = (response: ClientResponse) => void;
+type Ask = (port: number) => Promise<{ stream: NodeJS.ReadableStream; close(): void }>;
+
+async function listen(server: Server): Promise<number> {
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+const HTTP1 = {
+  serve: (answer: Answer) => listen(createServer((_request, response) => answer(response))),
+  ask: ((port) =>
+    new Promise((resolve, reject) => {
+      const asked = get({ host: '127.0.0.1', port, agent: false }, (stream) => {
+        resolve({ stream, close: () => asked.destroy() });
+      });
+      asked.on('error', reject);
+    })) satisfies Ask as Ask,
+};
+
+const HTTP2 = {
+  serve: (answer: Answer) => listen(createHttp2Server((_request, response) => answer(response))),
+  ask: (async (port) => {
+    const session = connect(`http://127.0.0.1:${port}`);
+    session.on('error', () => {});
+    const stream = session.request({ ':path': '/' });
+    stream.on('error', () => {});
+    await new Promise((resolve) => stream.once('response', resolve));
+    return { stream, close: () => session.destroy() };
+  }) satisfies Ask as Ask,
+};
+
+const piece = (index: number): Buffer => Buffer.alloc(16 * 1024, index % 256);
+
+for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTTP2 })) {
+  describe(name, () => {
+    test('every byte arrives, in order, whether a turn brings one piece or many', async () => {
+      const source = new Source();
+      const sent: Buffer[] = [];
+      const port = await protocol.serve(async (response) => {
+        (response as ServerResponse).writeHead(200);
+        const outlet = new Outlet(response, source, 10_000);
+        for (let index = 0; index < 400; index++) {
+          while (source.paused) await new Promise((resolve) => setImmediate(resolve));
+          sent.push(piece(index));
+          outlet.write(piece(index));
+          if (index % 17 === 0) await new Promise((resolve) => setImmediate(resolve));
+        }
+        outlet.end();
+      });
+      const { stream, close } = await protocol.ask(port);
+      const got: Buffer[] = [];
+      for await (const chunk of stream) got.push(chunk as Buffer);
+      close();
+      assert.ok(Buffer.concat(got).equals(Buffer.concat(sent)));
+    });
+
+    test('pieces of one turn leave together, and a lone piece leaves by itself', async () => {
+      const written: number[] = [];
+      const answered = Promise.withResolvers<void>();
+      const port = await protocol.serve(async (response) => {
+        (response as ServerResponse).writeHead(200);
+        const outlet = new Outlet(response, new Source(), 10_000);
+        const write = response.write.bind(response) as (chunk: Buffer) => boolean;
+        response.write = ((chunk: Buffer) => {
+          written.push(chunk.length);
+          return write(chunk);
+        }) as never;
+        outlet.write(Buffer.from('one'));
+        outlet.write(Buffer.from('two'));
+        assert.deepEqual(written, [], 'not before the turn ends');
+        await new Promise((resolve) => setImmediate(resolve));
+        assert.deepEqual(written, [3, 3]);
+        outlet.write(Buffer.from('three'));
+        await new Promise((resolve) => setImmediate(resolve));
+        assert.deepEqual(written, [3, 3, 5], 'an event of a watch waits for nothing more');
+        outlet.end();
+        answered.resolve();
+      });
+      const { stream, close } = await protocol.ask(port);
+      await answered.promise;
+      let text = '';
+      for await (const chunk of stream) text += String(chunk);
+      close();
+      assert.equal(text, 'onetwothree');
+    });
+
+    test('a client that does not read makes the API server wait, and what it holds is bounded', async () => {
+      const source = new Source();
+      const opened = Promise.withResolvers<ClientResponse>();
+      const port = await protocol.serve((response) => {
+        (response as ServerResponse).writeHead(200);
+        (response as ServerResponse).flushHeaders();
+        opened.resolve(response);
+      });
+      const { stream, close } = await protocol.ask(port);
+      (stream as IncomingMessage).pause();
+      const response = await opened.promise;
+      const outlet = new Outlet(response, source, 10_000);
+      for (let index = 0; index < 2_000 && !source.paused; index++) {
+        outlet.write(piece(index));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.ok(source.paused, 'it was never paused');
+      assert.ok((response as Http2ServerResponse).writableLength <= 512 * 1024);
+      stream.resume();
+      while (source.paused) await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.equal(source.pauses, 1);
+      outlet.end();
+      close();
+    });
+
+    test('a client that goes on not reading is cut off', async () => {
+      const source = new Source();
+      const closed = Promise.withResolvers<void>();
+      const port = await protocol.serve(async (response) => {
+        (response as ServerResponse).writeHead(200);
+        (response as ServerResponse).flushHeaders();
+        response.once('close', () => closed.resolve());
+        const outlet = new Outlet(response, source, 100);
+        for (let index = 0; index < 2_000 && !source.paused; index++) {
+          outlet.write(piece(index));
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      });
+      const { stream, close } = await protocol.ask(port);
+      stream.on('error', () => {});
+      (stream as IncomingMessage).pause();
+      await closed.promise;
+      assert.ok(source.paused);
+      close();
+    });
+
+    test('after close nothing more is written', async () => {
+      const answered = Promise.withResolvers<void>();
+      const port = await protocol.serve(async (response) => {
+        (response as ServerResponse).writeHead(200);
+        const outlet = new Outlet(response, new Source(), 10_000);
+        outlet.write(Buffer.from('kept back'));
+        outlet.close();
+        await new Promise((resolve) => setImmediate(resolve));
+        response.end('end');
+        answered.resolve();
+      });
+      const { stream, close } = await protocol.ask(port);
+      await answered.promise;
+      let text = '';
+      for await (const chunk of stream) text += String(chunk);
+      close();
+      assert.equal(text, 'end');
+    });
+  });
+}
