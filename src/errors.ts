@@ -73,6 +73,24 @@ export const ERRORS = declare({
     reason: 'Forbidden',
     meaning: 'A rule asks for a person’s approval before this exact request may run.',
   },
+  SP_APPROVAL_DENIED: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'A person denied this exact request, or took the approval back. The message says who and why; Retry-After, when the same can be asked again.',
+  },
+  SP_APPROVAL_EXPIRED: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'The approval of this exact request was not given or not used in time, or is used up. Retry-After, where there is one, says when the same can be asked again.',
+  },
+  SP_APPROVAL_VOID: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'This exact request was approved, and what it would change is not what it was when the person saw it. Run it again to have it asked anew.',
+  },
   SP_POLICY_ERROR: {
     status: 403,
     reason: 'Forbidden',
@@ -98,6 +116,11 @@ export const ERRORS = declare({
     status: 502,
     reason: 'InternalError',
     meaning: 'The API server could not be reached, or answered with something that is not HTTP as expected.',
+  },
+  SP_MASKING_UNREADABLE: {
+    status: 502,
+    reason: 'InternalError',
+    meaning: 'The API server’s answer could not be read where it has to be masked, so nothing more of it is passed on.',
   },
   SP_UPSTREAM_REFUSED: {
     status: 422,
