@@ -1,7 +1,12 @@
 import { after, afterEach, before } from 'node:test';
 import { kubectl } from '../cluster/binaries.ts';
+import { nodeStreams } from './client-node.ts';
+import { goStreams } from './go-client.ts';
+import { helm } from './helm.ts';
 import { kubectlExec } from './kubectl-exec.ts';
 import { kubectlForward } from './kubectl-forward.ts';
+import { kubectlPods } from './kubectl-pods.ts';
+import { pythonStreams } from './python.ts';
 import { busyboxPod, Stage } from './stage.ts';
 
 /** One cluster with a node for every client that needs pods. */
@@ -21,6 +26,7 @@ before(async () => {
       busyboxPod('web', page),
       busyboxPod('reader', reader, '      stdin: true'),
       busyboxPod('patient', 'sleep infinity'),
+      busyboxPod('vault-with-logs', 'echo first line; echo last line; sleep infinity'),
       busyboxPod('vault', 'while :; do echo tick; sleep 1; done'),
     ].join('\n---\n'),
   );
@@ -44,3 +50,9 @@ for (const transport of ['WebSocket', 'SPDY'] as const) {
     kubectlForward(() => stage, name, transport, program);
   }
 }
+
+kubectlPods(() => stage);
+helm(() => stage);
+goStreams(() => stage);
+nodeStreams(() => stage);
+pythonStreams(() => stage);

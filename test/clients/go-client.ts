@@ -85,3 +85,40 @@ export function goCBOR(stage: () => Stage): void {
     });
   });
 }
+
+/** client-go with Pods: both executors, both port-forwards. */
+export function goStreams(stage: () => Stage): void {
+  const go = async (...args: string[]) => {
+    const { code, stdout, stderr } = await stage().kubectl(args, { program: await goClient() });
+    assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  };
+
+  for (const transport of ['websocket', 'spdy']) {
+    describe(`client-go: streams over ${transport}`, () => {
+      it('exec: stdin, its end, output and errors apart, the exit code; big and many at once', async () => {
+        await go('exec', `--transport=${transport}`, '--bytes=5000000');
+        await go('exec', `--transport=${transport}`, '--count=20', '--parallel=10');
+      });
+
+      it('port-forward: big and many at once, half-closed', async () => {
+        await go('forward', `--transport=${transport}`, '--connections=8', '--bytes=2000000');
+        await go('forward', `--transport=${transport}`, '--count=10', '--parallel=5');
+      });
+
+      it('a denied port is refused on its own error stream; the others on the connection live on', async () => {
+        const [before, denied, after] = (await go('ports', transport, 'web', '80', '5432', '80'))
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as { port: string; error: string; answer: string });
+        assert.deepEqual(before, { port: '80', error: '', answer: 'a page\n' });
+        assert.match(
+          denied?.error ?? '',
+          /^SP_POLICY_DENIED: port 5432: .*not-the-database: .* \(request [0-9a-f-]{36}\)$/,
+        );
+        assert.equal(denied?.answer, '');
+        assert.deepEqual(after, before);
+      });
+    });
+  }
+}
