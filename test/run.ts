@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { glob } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { type Cluster, startCluster } from './cluster/cluster.ts';
+import { startCluster } from './cluster/cluster.ts';
 
 /** `make test`: every phase in turn; the first that fails ends the run with its exit code. */
 
@@ -49,34 +49,48 @@ const rootOnLinux = process.platform === 'linux' && process.getuid?.() === 0;
 /** Tests that need pods: they run one after the other, since a node takes the machine's bridges and iptables. */
 const needsNode = (path: string): boolean => path.includes('/node/') || path.endsWith('.node.test.ts');
 
-async function all(): Promise<void> {
+async function check(): Promise<void> {
   await run('format, lint, walls', 'biome', ['ci', '--colors=off', '.']);
   await run('types', 'tsc', ['--noEmit']);
-  await unit();
-  let cluster: Cluster | undefined;
+}
+
+async function integration(): Promise<void> {
+  const cluster = await startCluster();
+  process.stdout.write(`\nA kube-apiserver ${cluster.version} answers at ${cluster.url}.\n`);
   try {
-    cluster = await startCluster();
-    process.stdout.write(`\nA kube-apiserver ${cluster.version} answers at ${cluster.url}.\n`);
-    const integration = await files('test/**/*.test.ts', needsNode);
-    await run('integration on the real API server', NODE, nodeTests(integration, 2), {
+    const paths = await files('test/**/*.test.ts', needsNode);
+    await run('integration on the real API server', NODE, nodeTests(paths, 2), {
       SALLYPORT_TEST_CLUSTER: cluster.directory,
     });
   } finally {
-    await cluster?.stop();
+    await cluster.stop();
   }
-  const node = await files('test/**/*.test.ts', (path) => !needsNode(path));
-  if (rootOnLinux) await run('on the real node', NODE, nodeTests(node, 1));
-  else
-    skipped.push(`${node.length} test files on a real node: they need root on Linux (containerd, kubelet, iptables)`);
+}
+
+async function onNode(): Promise<void> {
+  const paths = await files('test/**/*.test.ts', (path) => !needsNode(path));
+  if (rootOnLinux) await run('on the real node', NODE, nodeTests(paths, 1));
+  else {
+    const why = 'they need root on Linux (containerd, kubelet, iptables)';
+    skipped.push(`${paths.length} test files on a real node: ${why}`);
+  }
 }
 
 async function unit(): Promise<void> {
   await run('unit', NODE, nodeTests(await files('src/**/*.test.ts'), availableParallelism()));
 }
 
+const PHASES: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
+  all: [check, unit, integration, onNode],
+  unit: [unit],
+  integration: [integration],
+  node: [onNode],
+};
+
 try {
-  if (process.argv[2] === 'unit') await unit();
-  else await all();
+  const phases = PHASES[process.argv[2] ?? 'all'];
+  if (phases === undefined) throw new Error(`which phases? one of: ${Object.keys(PHASES).join(', ')}`);
+  for (const phase of phases) await phase();
   for (const reason of skipped) process.stdout.write(`Left out: ${reason}.\n`);
   process.stdout.write(skipped.length === 0 ? '\nEverything ran; nothing was left out.\n' : '\n');
 } catch (error) {
