@@ -231,7 +231,8 @@ export function toStatus(error: SallyportError, requestID: string): Status {
  */
 export function escapeLine(text: string): string {
   return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu,
+    // All that Unicode calls ignorable (zero-width, bidi, fillers, tags, variation selectors), and half pairs.
+    /[\p{Cc}\p{Cs}\p{Default_Ignorable_Code_Point}\u2028\u2029\u202a-\u202e\ufff9-\ufffb]/gu,
     (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
   );
 }

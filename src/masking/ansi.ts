@@ -1,0 +1,43 @@
+/** A text without terminal sequences, and where each of its characters stood. */
+export interface Plain {
+  readonly text: string;
+  /** Offset in the original of the character at an offset of `text`; of its end for `text.length`. */
+  origin(at: number): number;
+}
+
+// ECMA-48 control sequences, operating system commands (ended by BEL or ST), two-character escapes. Each repetition is
+// bounded: an unfinished command cannot swallow a log.
+const SEQUENCE = /\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,512}(?:\x07|\x1b\\)|[@-Z\\-_])/g;
+
+export function withoutAnsi(raw: string): Plain {
+  if (!raw.includes('\x1b')) return { text: raw, origin: (at) => at };
+  const starts: number[] = [0];
+  const shifts: number[] = [0];
+  let text = '';
+  let from = 0;
+  for (const { 0: sequence, index } of raw.matchAll(SEQUENCE)) {
+    text += raw.slice(from, index);
+    from = index + sequence.length;
+    starts.push(text.length);
+    shifts.push(from - text.length);
+  }
+  text += raw.slice(from);
+  return {
+    text,
+    origin: (at) => {
+      let low = 0;
+      let high = starts.length - 1;
+      while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if (starts[middle]! <= at) low = middle;
+        else high = middle - 1;
+      }
+      return at + shifts[low]!;
+    },
+  };
+}
+
+/** The sequences in a range that is masked: they go on behind the placeholder, so that colours end where they did. */
+export function sequencesIn(raw: string): string {
+  return raw.includes('\x1b') ? (raw.match(SEQUENCE) ?? []).join('') : '';
+}

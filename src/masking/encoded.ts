@@ -1,0 +1,90 @@
+import { gunzipSync } from 'node:zlib';
+
+export interface Run {
+  readonly start: number;
+  readonly end: number;
+}
+
+const MIN_RUN = 16;
+const IS_BASE64 = new Uint8Array(256);
+for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_')
+  IS_BASE64[char.charCodeAt(0)] = 1;
+
+/**
+ * Runs of at least 16 base64 characters, with their padding. Looks at every sixteenth byte until one could lie in a run: a
+ * text without any costs a sixteenth of a pass.
+ */
+export function base64Runs(bytes: Uint8Array, from: number, to: number): Run[] {
+  const runs: Run[] = [];
+  let floor = from;
+  let probe = from + MIN_RUN - 1;
+  while (probe < to) {
+    if (IS_BASE64[bytes[probe]!] === 0) {
+      probe += MIN_RUN;
+      continue;
+    }
+    let start = probe;
+    while (start > floor && IS_BASE64[bytes[start - 1]!] === 1) start--;
+    let end = probe + 1;
+    while (end < to && IS_BASE64[bytes[end]!] === 1) end++;
+    if (end - start >= MIN_RUN) {
+      while (end < to && bytes[end] === 0x3d && (end - start) % 4 !== 0) end++;
+      runs.push({ start, end });
+    }
+    floor = end;
+    probe = end + MIN_RUN;
+  }
+  return runs;
+}
+
+const MAX_INFLATED = 16 * 1024 * 1024;
+
+/** What base64 holds, where that is a text: decoded bytes, else undefined. The start alone tells for most. */
+export function decodeText(text: string, min = 8): Buffer | undefined {
+  if (!isReadable(Buffer.from(text.slice(0, 32), 'base64'), true)) return undefined;
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length >= min && isReadable(bytes, false) ? bytes : undefined;
+}
+
+/** UTF-8 without control characters; a cut end is passed over. */
+function isReadable(bytes: Buffer, cut: boolean): boolean {
+  const end = cut ? bytes.length - 3 : bytes.length;
+  let high = false;
+  for (let i = 0; i < end; i++) {
+    const c = bytes[i]!;
+    if (c >= 0x80) high = true;
+    else if (c < 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09 && c !== 0x1b) return false;
+  }
+  return !high || cut ? !high || leads(bytes, end) : isUtf8Text(bytes);
+}
+
+function leads(bytes: Buffer, end: number): boolean {
+  for (let i = 0; i < end; i++) {
+    const c = bytes[i]!;
+    if (c < 0x80) continue;
+    const more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+    if (c < 0xc2 || c > 0xf4) return false;
+    for (let k = 1; k <= more; k++) if (i + k < end && (bytes[i + k]! & 0xc0) !== 0x80) return false;
+    i += more;
+  }
+  return true;
+}
+
+function isUtf8Text(bytes: Buffer): boolean {
+  return leads(bytes, bytes.length);
+}
+
+/** @returns the inflated bytes, or undefined where it is no gzip or more than 16 MiB. */
+export function inflate(bytes: Buffer): Buffer | undefined {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return undefined;
+  try {
+    return gunzipSync(bytes, { maxOutputLength: MAX_INFLATED });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Percent-decoded, byte for byte (one character each). */
+export function unescapeUrl(text: string): string {
+  return text.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}

@@ -1,0 +1,180 @@
+import { unreadable } from './json-cursor.ts';
+import type { MaskPlan } from './mask-plan.ts';
+import { maskObject, type ObjectHint } from './object-mask.ts';
+
+/** What one object may have in bytes; the API server's own limit is near 1.5 MiB. */
+const MAX_UNIT = 16 * 1024 * 1024;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/**
+ * Masks an answer in JSON as it passes: a list item by item, a Table row by row, a watch event by event. What is held is one
+ * object at most. However the bytes are cut, what comes out is the same; of an object that is cut off, nothing does.
+ * Fits BodyTransform of the gateway, less its headers.
+ */
+export class JsonMask {
+  private readonly plan: MaskPlan;
+  private hint: ObjectHint;
+  private held: Buffer[] = [];
+  private heldLength = 0;
+  private depth = 0;
+  private inString = false;
+  private escaped = false;
+  private mode: 'head' | 'units' | 'tail' = 'head';
+  /** At depth 1: the string that was read last, where it may be the key of what follows. */
+  private keyStart = -1;
+  private lastKey = '';
+  private total = 0;
+  private listKey = '';
+
+  /** @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known */
+  constructor(plan: MaskPlan, hint: ObjectHint = { kind: '' }) {
+    this.plan = plan;
+    this.hint = hint;
+  }
+
+  /** @throws SallyportError SP_MASKING_UNREADABLE; what was not passed on by then must not be */
+  write(chunk: Uint8Array): Buffer {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const out: Buffer[] = [];
+    let from = 0;
+    let i = 0;
+    while (i < bytes.length) {
+      if (this.inString) {
+        i = this.passString(bytes, i);
+        continue;
+      }
+      const c = bytes[i]!;
+      if (PLAIN[c] === 1 && this.depth > 0) {
+        i++;
+        continue;
+      }
+      if (c === QUOTE) {
+        this.inString = true;
+        this.keyStart = this.depth === 1 && this.mode === 'head' ? this.total + i : -1;
+      } else if (c === 0x7b || c === 0x5b) {
+        this.depth++;
+        if (this.depth > 100_000) throw unreadable('it is nested too deep');
+        if (c === 0x5b && this.depth === 2 && this.mode === 'head' && this.opensList()) {
+          out.push(this.head(this.take(bytes, from, i + 1)));
+          from = i + 1;
+        }
+      } else if (c === 0x7d || c === 0x5d) {
+        this.depth--;
+        if (this.depth < 0) throw unreadable('more was closed than opened');
+        if (this.mode === 'units' && this.depth === 1) {
+          out.push(this.unit(this.take(bytes, from, i)));
+          from = i;
+          this.mode = 'tail';
+        } else if (this.depth === 0) {
+          out.push(this.whole(this.take(bytes, from, i + 1)));
+          from = i + 1;
+        }
+      } else if (c === 0x2c && this.mode === 'units' && this.depth === 2) {
+        out.push(this.unit(this.take(bytes, from, i)), COMMA);
+        from = i + 1;
+      } else if (this.depth === 0 && c > 0x20) throw unreadable('an object was expected');
+      i++;
+    }
+    this.keep(bytes.subarray(from));
+    this.total += bytes.length;
+    return out.length === 1 ? out[0]! : Buffer.concat(out);
+  }
+
+  /** @throws SallyportError where the answer ended before its end */
+  end(): Buffer {
+    if (this.depth > 0 || this.inString) throw unreadable('it ends too early');
+    const rest = Buffer.concat(this.held);
+    this.held = [];
+    return rest;
+  }
+
+  private passString(bytes: Buffer, at: number): number {
+    const { length } = bytes;
+    for (let i = at; i < length; i++) {
+      if (this.escaped) {
+        this.escaped = false;
+        continue;
+      }
+      while (i < length && bytes[i] !== QUOTE && bytes[i] !== BACKSLASH) i++;
+      if (i === length) return i;
+      if (bytes[i] === BACKSLASH) this.escaped = true;
+      else {
+        this.inString = false;
+        if (this.keyStart !== -1) this.lastKey = this.textOf(bytes, i);
+        return i + 1;
+      }
+    }
+    return bytes.length;
+  }
+
+  /** The string at depth 1 that ends here, if it is short enough to be a list's key. */
+  private textOf(bytes: Buffer, end: number): string {
+    const length = this.total + end - this.keyStart - 1;
+    if (length > 5) return '';
+    const start = end - length;
+    if (start >= 0) return bytes.toString('latin1', start, end);
+    const held = Buffer.concat(this.held);
+    return held.toString('latin1', held.length + start) + bytes.toString('latin1', 0, end);
+  }
+
+  private opensList(): boolean {
+    if (this.lastKey !== 'items' && this.lastKey !== 'rows') return false;
+    this.listKey = this.lastKey;
+    return true;
+  }
+
+  private take(bytes: Buffer, from: number, to: number): Buffer {
+    const part = bytes.subarray(from, to);
+    if (this.held.length === 0) return part;
+    const whole = Buffer.concat([...this.held, part]);
+    this.held = [];
+    this.heldLength = 0;
+    if (whole.length > MAX_UNIT) throw unreadable(`one object has more than ${MAX_UNIT} bytes`);
+    return whole;
+  }
+
+  private keep(part: Buffer): void {
+    if (part.length === 0) return;
+    this.heldLength += part.length;
+    if (this.heldLength > MAX_UNIT) throw unreadable(`one object has more than ${MAX_UNIT} bytes`);
+    // The chunk's memory is its sender's.
+    this.held.push(Buffer.from(part));
+  }
+
+  /** What stands before a list's items, completed to be read. */
+  private head(bytes: Buffer): Buffer {
+    this.mode = 'units';
+    const whole = Buffer.concat([bytes, LIST_END]);
+    const masked = maskObject(this.plan, whole, this.hint);
+    const parsed = JSON.parse(whole.toString()) as { kind?: unknown; columnDefinitions?: { name?: unknown }[] };
+    const kind = typeof parsed.kind === 'string' ? parsed.kind : '';
+    if (this.listKey === 'rows') {
+      const columns = (parsed.columnDefinitions ?? []).map(({ name }) => String(name));
+      this.hint = { ...this.hint, columns };
+    } else if (this.hint.kind === '' && kind.endsWith('List')) this.hint = { ...this.hint, kind: kind.slice(0, -4) };
+    return masked.subarray(0, masked.length - LIST_END.length);
+  }
+
+  private unit(bytes: Buffer): Buffer {
+    if (bytes.length === 0 || bytes.every((c) => c <= 0x20)) return bytes;
+    return maskObject(this.plan, bytes, this.hint);
+  }
+
+  /** An object at the top, or what follows a list's items. */
+  private whole(bytes: Buffer): Buffer {
+    if (this.mode !== 'tail') return maskObject(this.plan, bytes, this.hint);
+    this.mode = 'head';
+    this.lastKey = '';
+    const lead = Buffer.from(`{"${this.listKey}":[`);
+    return maskObject(this.plan, Buffer.concat([lead, bytes]), this.hint).subarray(lead.length);
+  }
+}
+
+/** What needs no look between strings: white space, colons, numbers, words. */
+const PLAIN = new Uint8Array(256).fill(1);
+for (const c of [QUOTE, 0x7b, 0x7d, 0x5b, 0x5d, 0x2c]) PLAIN[c] = 0;
+
+const COMMA = Buffer.from(',');
+const LIST_END = Buffer.from(']}');

@@ -1,0 +1,42 @@
+import { readJsonString } from './json-string.ts';
+import { classifyName, type NameClass } from './secret-name.ts';
+
+/** A member's name, read once. */
+export interface Key {
+  readonly text: string;
+  /** Without its escapes; the same text for most. */
+  readonly name: string;
+  readonly named: NameClass;
+}
+
+const SLOTS = 4096;
+const MAX_KEPT = 64;
+
+/** Names of members repeat: each is decoded and judged once. The table does not grow; a new name takes its slot. */
+export class KeyTable {
+  private readonly slots: (Key | undefined)[] = new Array<Key | undefined>(SLOTS).fill(undefined);
+
+  read(bytes: Buffer, start: number, end: number): Key {
+    if (end - start > MAX_KEPT) return keyOf(bytes.toString('latin1', start, end));
+    let hash = end - start;
+    for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
+    const slot = (hash ^ (hash >>> 13)) & (SLOTS - 1);
+    const known = this.slots[slot];
+    if (known !== undefined && matches(known.text, bytes, start, end)) return known;
+    const key = keyOf(bytes.toString('latin1', start, end));
+    this.slots[slot] = key;
+    return key;
+  }
+}
+
+/** Reads a name that stands elsewhere than in a member's place: a flag, a column. */
+export function keyOf(text: string): Key {
+  const name = readJsonString(text);
+  return { text, name, named: classifyName(name.replace(/^-+/, '')) };
+}
+
+function matches(text: string, bytes: Buffer, start: number, end: number): boolean {
+  if (text.length !== end - start) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[start + i]) return false;
+  return true;
+}

@@ -1,0 +1,112 @@
+/**
+ * One pass over bytes for all keywords at once (Aho–Corasick, as a table): letters match in either case, `0` in a keyword
+ * stands for any digit. What it does not find, no expression is tried on.
+ */
+export class KeywordGate {
+  private readonly classes = new Uint8Array(256);
+  private readonly table: Uint16Array;
+  private readonly width: number;
+  /** States from here on end a keyword: one comparison tells. */
+  private readonly accepting: number;
+  private readonly outputs: readonly (readonly number[])[];
+  private readonly lengths: readonly number[];
+
+  constructor(keywords: readonly string[]) {
+    this.width = this.classify(keywords);
+    this.lengths = keywords.map((keyword) => keyword.length);
+    const built = build(keywords, this.classes, this.width);
+    if (built.next.length > 65_000) throw new Error('too many keywords for one gate');
+    // States that end a keyword are numbered last.
+    const order = [...built.next.keys()].sort(
+      (a, b) => Number(built.out[a]!.length > 0) - Number(built.out[b]!.length > 0) || a - b,
+    );
+    const number = new Uint16Array(order.length);
+    for (const [to, from] of order.entries()) number[from] = to;
+    this.table = new Uint16Array(order.length * this.width);
+    for (const [to, from] of order.entries()) {
+      for (let c = 0; c < this.width; c++) this.table[to * this.width + c] = number[built.next[from]![c]!]!;
+    }
+    this.outputs = order.map((from) => built.out[from]!);
+    this.accepting = this.outputs.findIndex((out) => out.length > 0);
+    if (this.accepting === -1) this.accepting = order.length;
+  }
+
+  private classify(keywords: readonly string[]): number {
+    let width = 1;
+    for (const keyword of keywords) {
+      for (const byte of Buffer.from(keyword, 'latin1')) {
+        const char = String.fromCharCode(byte);
+        if (this.classes[byte] !== 0) continue;
+        this.classes[byte] = width;
+        if (/[0-9]/.test(char)) for (let digit = 48; digit < 58; digit++) this.classes[digit] = width;
+        if (/[a-zA-Z]/.test(char)) {
+          this.classes[char.toLowerCase().charCodeAt(0)] = width;
+          this.classes[char.toUpperCase().charCodeAt(0)] = width;
+        }
+        width++;
+      }
+    }
+    return width;
+  }
+
+  /** Whether any keyword is in the range. */
+  touches(bytes: Uint8Array, start: number, end: number): boolean {
+    const { classes, table, width, accepting } = this;
+    let state = 0;
+    for (let i = start; i < end; i++) {
+      state = table[state * width + classes[bytes[i]!]!]!;
+      if (state >= accepting) return true;
+    }
+    return false;
+  }
+
+  /** Tells every keyword with the offset of its first byte, in the order of their ends. */
+  each(bytes: Uint8Array, start: number, end: number, found: (keyword: number, at: number) => void): void {
+    const { classes, table, width, accepting } = this;
+    let state = 0;
+    for (let i = start; i < end; i++) {
+      state = table[state * width + classes[bytes[i]!]!]!;
+      if (state < accepting) continue;
+      for (const keyword of this.outputs[state]!) found(keyword, i + 1 - this.lengths[keyword]!);
+    }
+  }
+}
+
+function build(keywords: readonly string[], classes: Uint8Array, width: number) {
+  const next: number[][] = [new Array<number>(width).fill(-1)];
+  const out: number[][] = [[]];
+  for (const [id, keyword] of keywords.entries()) {
+    let state = 0;
+    for (const byte of Buffer.from(keyword, 'latin1')) {
+      const c = classes[byte]!;
+      if (next[state]![c] === -1) {
+        next[state]![c] = next.length;
+        next.push(new Array<number>(width).fill(-1));
+        out.push([]);
+      }
+      state = next[state]![c]!;
+    }
+    if (state !== 0) out[state]!.push(id);
+  }
+  const fail = new Array<number>(next.length).fill(0);
+  const queue: number[] = [];
+  for (let c = 0; c < width; c++) {
+    const to = next[0]![c]!;
+    if (to === -1) next[0]![c] = 0;
+    else queue.push(to);
+  }
+  for (let head = 0; head < queue.length; head++) {
+    const state = queue[head]!;
+    out[state]!.push(...out[fail[state]!]!);
+    for (let c = 0; c < width; c++) {
+      const to = next[state]![c]!;
+      const back = next[fail[state]!]![c]!;
+      if (to === -1) next[state]![c] = back;
+      else {
+        fail[to] = back;
+        queue.push(to);
+      }
+    }
+  }
+  return { next, out };
+}

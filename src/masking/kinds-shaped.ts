@@ -1,0 +1,123 @@
+import type { Family } from './detector.ts';
+import type { Finding } from './finding.ts';
+import { isStandIn } from './secret-name.ts';
+
+/** A kind that takes more than an expression: read by hand from where its keyword stands. */
+export interface ShapedKind {
+  readonly family: Family;
+  readonly keywords: readonly string[];
+  read(text: string, at: number): readonly Finding[];
+}
+
+const MAX_USERINFO = 1024;
+const MAX_BLOCK = 32_768;
+const MAX_HEADER = 8192;
+
+export const SHAPED_KINDS: readonly ShapedKind[] = [
+  { family: 'credentials', keywords: ['://'], read: readUserinfo },
+  { family: 'credentials', keywords: ['authorization'], read: readAuthorization },
+  { family: 'credentials', keywords: ['bearer ', 'basic ', 'bearer%00'], read: readScheme },
+  { family: 'credentials', keywords: ['cookie'], read: readCookies },
+  { family: 'private-keys', keywords: ['private key'], read: readArmour },
+];
+
+/** The password of `scheme://user:password@host` (RFC 3986, 3.2.1). */
+function readUserinfo(text: string, at: number): Finding[] {
+  const from = at + 3;
+  const limit = Math.min(text.length, from + MAX_USERINFO);
+  let colon = -1;
+  let end = -1;
+  for (let i = from; i < limit; i++) {
+    const c = text.charCodeAt(i);
+    if (c <= 0x20 || c === 0x22 || c === 0x27 || c === 0x2f || c === 0x3c || c === 0x3e || c === 0x60 || c === 0x5c)
+      break;
+    if (c === 0x3a && colon === -1) colon = i;
+    if (c === 0x40) end = i;
+  }
+  if (end === -1 || colon === -1 || colon > end - 2) return [];
+  const value = text.slice(colon + 1, end);
+  return isStandIn(value) || value.includes('${') ? [] : [{ start: colon + 1, end, kind: 'url-credentials' }];
+}
+
+/** `Authorization: Scheme credentials`, as a header line, a JSON member or an argument. */
+function readAuthorization(text: string, at: number): Finding[] {
+  const head = match(/authorization[\\"']{0,8}[ \t]{0,8}[:=,][ \t]{0,8}[\\"'[]{0,8}/iy, text, at);
+  if (head === undefined) return [];
+  const from = at + head.length;
+  const scheme = match(/(?:[A-Za-z][A-Za-z0-9-]{1,20})(?: +|%20)/y, text, from) ?? '';
+  return plainValue(text, from + scheme.length, 'authorization-header');
+}
+
+function readScheme(text: string, at: number): Finding[] {
+  if (at > 0 && /[A-Za-z0-9_-]/.test(text[at - 1]!)) return [];
+  const scheme = match(/(?:bearer|basic)(?: {1,4}|%20)/iy, text, at);
+  if (scheme === undefined) return [];
+  const value = match(/[A-Za-z0-9+/_.~-]{8,8192}={0,2}/y, text, at + scheme.length);
+  if (value === undefined) return [];
+  // "basic authentication failed" is prose: a credential has digits or capitals.
+  const isBasic = /^basic/i.test(scheme);
+  const fits = isBasic ? isPair(value) : value.length >= 16 && /[0-9]/.test(value);
+  const start = at + scheme.length;
+  return fits ? [{ start, end: start + value.length, kind: isBasic ? 'basic-auth' : 'bearer-token' }] : [];
+}
+
+/** RFC 7617: base64 of `user:password`. */
+function isPair(value: string): boolean {
+  const pair = Buffer.from(value, 'base64').toString('latin1');
+  return pair.includes(':') && !/[\0-\x1f]/.test(pair);
+}
+
+function plainValue(text: string, from: number, kind: string): Finding[] {
+  let end = from;
+  while (end < text.length && end - from < MAX_HEADER && !/[\s"'`\\]/.test(text[end]!)) end++;
+  while (end > from && ',;)]}'.includes(text[end - 1]!)) end--;
+  const value = text.slice(from, end);
+  return value.length < 6 || isStandIn(value) || value.includes('${') ? [] : [{ start: from, end, kind }];
+}
+
+const COOKIE_ATTRIBUTES = /^(?:path|domain|expires|max-age|samesite|version|priority)$/i;
+
+/** Each value of `Cookie:` and the one of `Set-Cookie:` (RFC 6265) that is long enough to be one. */
+function readCookies(text: string, at: number): Finding[] {
+  const head = match(/cookie[\\"']{0,8}[ \t]{0,8}[:=,][ \t]{0,8}[\\"'[]{0,8}/iy, text, at);
+  if (head === undefined) return [];
+  const findings: Finding[] = [];
+  let from = at + head.length;
+  const limit = Math.min(text.length, from + MAX_HEADER);
+  while (from < limit) {
+    const pair = match(/[ \t]*[A-Za-z0-9!#$%&*+.^_|~-]{1,128}=/y, text, from);
+    if (pair === undefined) break;
+    const start = from + pair.length;
+    const value = match(/[^\s"'\\;,]{0,4096}/y, text, start) ?? '';
+    const name = pair.trim().slice(0, -1);
+    if (value.length >= 8 && !COOKIE_ATTRIBUTES.test(name) && !/^_g[ai]/.test(name) && !isStandIn(value)) {
+      findings.push({ start, end: start + value.length, kind: 'cookie' });
+    }
+    from = start + value.length;
+    if (text[from] !== ';') break;
+    from++;
+  }
+  return findings;
+}
+
+/**
+ * RFC 7468 armour. On one line (with `\n` written out) to its end; otherwise the rest of the line, left open: the lines after
+ * it are the text engine's.
+ */
+function readArmour(text: string, at: number): Finding[] {
+  const begin = text.lastIndexOf('-----BEGIN ', at);
+  if (begin === -1 || at - begin > 40) return [];
+  const newline = text.indexOf('\n', at);
+  const lineEnd = newline === -1 ? text.length : text[newline - 1] === '\r' ? newline - 1 : newline;
+  const end = text.indexOf('-----END ', at);
+  if (end !== -1 && end < lineEnd && end - begin < MAX_BLOCK) {
+    const tail = match(/-----END [A-Z0-9 ]{1,40}-----/y, text, end) ?? '-----END ';
+    return [{ start: begin, end: end + tail.length, kind: 'private-key' }];
+  }
+  return [{ start: begin, end: Math.min(lineEnd, begin + MAX_BLOCK), kind: 'private-key', open: true }];
+}
+
+function match(pattern: RegExp, text: string, at: number): string | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0];
+}

@@ -1,0 +1,84 @@
+import type { Segment } from './field-path.ts';
+import type { Finding } from './finding.ts';
+import type { Placeholders } from './marker.ts';
+import type { Recognizer } from './recognizer.ts';
+
+export type MaskAction = 'Redact' | 'Partial' | 'Hash' | 'Drop';
+
+export interface FieldMask {
+  readonly path: readonly Segment[];
+  readonly action: MaskAction;
+  readonly scope: 'Object' | 'Installation';
+  readonly rule: string;
+}
+
+/** What was masked: for metrics, the decision log and `--explain`. Never the value. */
+export interface Masked {
+  readonly rule: string;
+  readonly kind: string;
+  readonly path: string;
+}
+
+/** All that masks one answer: of the rules that name its caller and what is asked, and of the defaults. */
+export interface MaskPlan {
+  readonly recognizer: Recognizer;
+  readonly fields: readonly FieldMask[];
+  /** What is done with what detectors and patterns find; by rule, `''` for the defaults. */
+  action(rule: string): { readonly action: MaskAction; readonly scope: 'Object' | 'Installation' };
+  /** Secrets, TokenRequests and their kin are masked by structure; off for callers who are exempt. */
+  readonly structure: boolean;
+  /** The rule's name for what detectors find. */
+  readonly rule: string;
+  readonly placeholders: Placeholders;
+  masked?(what: Masked): void;
+}
+
+/** Kinds with so few possible values that an installation-wide hash could be searched. */
+export const LOW_ENTROPY: ReadonlySet<string> = new Set([
+  'credit-card',
+  'iban',
+  'ssn',
+  'phone',
+  'email',
+  'generic-password',
+]);
+
+/**
+ * What to write for a value.
+ * @returns undefined to drop it
+ */
+export function substitute(
+  plan: MaskPlan,
+  place: { readonly object: string; readonly path: string; readonly rule: string },
+  value: string,
+  kind: string,
+  how: { readonly action: MaskAction; readonly scope: 'Object' | 'Installation' },
+): string | undefined {
+  plan.masked?.({ rule: place.rule, kind, path: place.path });
+  switch (how.action) {
+    case 'Drop':
+      return undefined;
+    case 'Hash':
+      return how.scope === 'Installation' && !LOW_ENTROPY.has(kind)
+        ? plan.placeholders.hashInstallation(place.rule, Buffer.from(value, 'latin1'))
+        : plan.placeholders.hash(place, Buffer.from(value, 'latin1'));
+    case 'Partial':
+      return plan.placeholders.redact(place) + tailOf(value);
+    default:
+      return plan.placeholders.redact(place);
+  }
+}
+
+/** At most four characters, and at most a quarter; only plain ones, so that no character is cut. */
+function tailOf(value: string): string {
+  const tail = value.slice(value.length - Math.min(4, Math.floor(value.length / 4)));
+  return /^[A-Za-z0-9]{1,4}$/.test(tail) ? tail : '';
+}
+
+/** Writes findings in one text of an object. */
+export function replacer(plan: MaskPlan, object: string, path: string): (finding: Finding, value: string) => string {
+  return (finding, value) => {
+    const rule = finding.rule ?? plan.rule;
+    return substitute(plan, { object, path, rule }, value, finding.kind, plan.action(finding.rule ?? '')) ?? '';
+  };
+}

@@ -1,0 +1,65 @@
+import { JsonCursor } from './json-cursor.ts';
+import { readJsonString } from './json-string.ts';
+import { KeyTable } from './key-table.ts';
+
+const KEYS = new KeyTable();
+
+/** What an object says of itself. */
+export interface ObjectHead {
+  readonly kind: string;
+  readonly type: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Cells beside an object: a row of a Table. */
+  readonly isRow: boolean;
+  /** kind and data without a kind: how an item of a list of Secrets or ConfigMaps looks. */
+  readonly hasData: boolean;
+}
+
+/**
+ * Reads an object's head before its body is masked: `data` may stand before `kind`. Of keys that stand twice, a `kind` that
+ * is Secret is believed.
+ */
+export function readHead(bytes: Buffer, start: number, end: number): ObjectHead {
+  const cursor = new JsonCursor(bytes, start, end);
+  const head = { kind: '', type: '', uid: '', namespace: '', name: '', isRow: false, hasData: false };
+  if (cursor.peek() !== 0x7b) return head;
+  const text = (): string => {
+    if (cursor.peek() === 0x22) return readJsonString(cursor.text(cursor.string()));
+    cursor.skip();
+    return '';
+  };
+  cursor.members((key) => {
+    const name = KEYS.read(bytes, key.start, key.end).name;
+    if (name === 'kind') {
+      const kind = text();
+      if (head.kind !== 'Secret') head.kind = kind;
+    } else if (name === 'type') head.type = text();
+    else if (name === 'metadata' && cursor.peek() === 0x7b) {
+      cursor.members((member) => {
+        const field = KEYS.read(bytes, member.start, member.end).name;
+        if (field === 'uid' || field === 'namespace' || field === 'name') head[field] = text();
+        else cursor.skip();
+      });
+    } else {
+      if (name === 'cells') head.isRow = true;
+      if (name === 'data' || name === 'stringData') head.hasData = true;
+      cursor.skip();
+    }
+  });
+  return head;
+}
+
+/** One member's value of the object that begins at `start`, where it is a string. */
+export function siblingText(bytes: Buffer, start: number, end: number, key: string): string | undefined {
+  const cursor = new JsonCursor(bytes, start, end);
+  let found: string | undefined;
+  if (cursor.peek() !== 0x7b) return undefined;
+  cursor.members((span) => {
+    if (readJsonString(cursor.text(span)) === key && cursor.peek() === 0x22)
+      found = readJsonString(cursor.text(cursor.string()));
+    else cursor.skip();
+  });
+  return found;
+}

@@ -1,0 +1,179 @@
+import { NAME_KEYWORDS, readAssignment } from './assignment.ts';
+import { type Detector, FAMILIES, type Family } from './detector.ts';
+import { base64Runs, decodeText, unescapeUrl } from './encoded.ts';
+import { type Finding, joined } from './finding.ts';
+import { KeywordGate } from './keyword-gate.ts';
+import { CREDENTIAL_KINDS } from './kinds-credentials.ts';
+import { ibanLength, PERSONAL_KINDS } from './kinds-personal.ts';
+import { SHAPED_KINDS } from './kinds-shaped.ts';
+import { holdsMarker, MARKER } from './marker.ts';
+
+/** A rule's own pattern, with a linear-time matcher. */
+export interface OwnPattern {
+  readonly kind: string;
+  readonly rule: string;
+  /** Lower case; empty: tried on every text. */
+  readonly keywords: readonly string[];
+  /** Ranges of the secrets in one text. */
+  find(text: string): readonly { readonly start: number; readonly end: number }[];
+}
+
+type Reader = (text: string, at: number) => readonly Finding[];
+
+const MAX_LEFT = 128;
+const MAX_DEPTH = 3;
+const BOUNDARY = /[A-Za-z0-9]/;
+
+/** Finds secrets in a text: one pass for keywords, then each kind only where its keyword stands. */
+export class Recognizer {
+  private readonly gate: KeywordGate;
+  private readonly readers: (readonly Reader[])[] = [];
+  private readonly ungated: readonly OwnPattern[];
+  private readonly gated = new Map<number, OwnPattern[]>();
+  private readonly decodes: boolean;
+  /** Whether nothing at all is looked for. */
+  readonly idle: boolean;
+
+  constructor(families: readonly Family[], patterns: readonly OwnPattern[] = []) {
+    const wanted = new Set(families);
+    const keywords = new Map<string, Reader[]>();
+    const add = (keyword: string, reader: Reader | undefined): void => {
+      const list = keywords.get(keyword) ?? [];
+      if (reader !== undefined) list.push(reader);
+      keywords.set(keyword, list);
+    };
+    for (const detector of [...CREDENTIAL_KINDS, ...PERSONAL_KINDS]) {
+      if (!wanted.has(detector.family)) continue;
+      for (const keyword of detector.keywords) add(keyword, readerOf(detector));
+    }
+    for (const kind of SHAPED_KINDS) {
+      if (wanted.has(kind.family)) for (const keyword of kind.keywords) add(keyword, kind.read);
+    }
+    if (wanted.has('tokens-by-name')) {
+      const byName: Reader = (text, at) => {
+        const finding = readAssignment(text, at);
+        return finding === undefined ? [] : [finding];
+      };
+      for (const keyword of NAME_KEYWORDS) add(keyword, byName);
+    }
+    this.decodes = families.length > 0;
+    if (this.decodes) add('%0a%0f', (text, at) => this.readEscapedUrl(text, at));
+    for (const pattern of patterns) for (const keyword of pattern.keywords) add(keyword, undefined);
+    const all = [...keywords.keys()];
+    this.readers = all.map((keyword) => keywords.get(keyword)!);
+    for (const [id, keyword] of all.entries()) {
+      const own = patterns.filter((pattern) => pattern.keywords.includes(keyword));
+      if (own.length > 0) this.gated.set(id, own);
+    }
+    this.ungated = patterns.filter((pattern) => pattern.keywords.length === 0);
+    this.gate = new KeywordGate(all);
+    this.idle = families.length === 0 && patterns.length === 0;
+  }
+
+  /** Whether a range of bytes could hold anything: what says no is passed on unread. */
+  mayHold(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.idle) return false;
+    return (
+      this.ungated.length > 0 ||
+      (this.decodes && end - start >= 16 && hasLongRun(bytes, start, end)) ||
+      this.gate.touches(bytes, start, end)
+    );
+  }
+
+  /**
+   * @param text one character a byte
+   * @param bytes the same text
+   */
+  find(text: string, bytes: Uint8Array = Buffer.from(text, 'latin1'), depth = 0): Finding[] {
+    if (this.idle) return [];
+    const findings: Finding[] = [];
+    const own = new Set<OwnPattern>(this.ungated);
+    let past = 0;
+    this.gate.each(bytes, 0, bytes.length, (keyword, at) => {
+      const patterns = this.gated.get(keyword);
+      if (patterns !== undefined) for (const pattern of patterns) own.add(pattern);
+      // Inside a block that runs on nothing more need be found.
+      if (at < past) return;
+      for (const read of this.readers[keyword]!) {
+        for (const finding of read(text, at)) {
+          findings.push(finding);
+          if (finding.kind === 'private-key') past = Math.max(past, finding.end);
+        }
+      }
+    });
+    for (const pattern of own) {
+      for (const range of pattern.find(text)) findings.push({ ...range, kind: pattern.kind, rule: pattern.rule });
+    }
+    if (this.decodes && depth < MAX_DEPTH) this.findEncoded(text, bytes, depth, findings);
+    const result = joined(findings);
+    return holdsMarker(text) ? result.filter(({ start, end }) => !isMarked(text, start, end)) : result;
+  }
+
+  /** Base64 that holds a text with secrets in it: its inside is masked, and encoded as it was. */
+  private findEncoded(text: string, bytes: Uint8Array, depth: number, findings: Finding[]): void {
+    const known = joined([...findings]);
+    let at = 0;
+    for (const run of base64Runs(bytes, 0, bytes.length)) {
+      while (at < known.length && known[at]!.end <= run.start) at++;
+      const over = known[at];
+      if (over !== undefined && over.start <= run.start && over.end >= run.end) continue;
+      const inner = this.findInside(text.slice(run.start, run.end), depth);
+      if (inner !== undefined) findings.push({ start: run.start, end: run.end, ...inner });
+    }
+  }
+
+  private findInside(encoded: string, depth: number): { kind: string } | undefined {
+    const bytes = decodeText(encoded);
+    if (bytes === undefined) return undefined;
+    const inner = this.find(bytes.toString('latin1'), bytes, depth + 1);
+    return inner.length === 0 ? undefined : { kind: inner[0]!.kind };
+  }
+
+  private readEscapedUrl(text: string, at: number): Finding[] {
+    if (!/^%3a%2f/i.test(text.slice(at, at + 6))) return [];
+    let start = at;
+    while (start > 0 && at - start < MAX_LEFT && /[A-Za-z0-9+.-]/.test(text[start - 1]!)) start--;
+    // Inside one that began further left.
+    if (start === at || text[start - 1] === '%') return [];
+    let end = at;
+    while (end < text.length && end - at < 4096 && /[A-Za-z0-9%._~+-]/.test(text[end]!)) end++;
+    const inner = this.find(unescapeUrl(text.slice(start, end)), undefined, MAX_DEPTH);
+    return inner.length === 0 ? [] : [{ start, end, kind: inner[0]!.kind }];
+  }
+}
+
+function isMarked(text: string, start: number, end: number): boolean {
+  const value = text.slice(Math.max(0, start - MARKER.length), end);
+  return value.includes(MARKER) && /^[A-Za-z0-9._-]*sallyport\.masked\.[a-z2-7]{0,26}[A-Za-z0-9…]{0,4}$/.test(value);
+}
+
+function hasLongRun(bytes: Uint8Array, start: number, end: number): boolean {
+  return base64Runs(bytes, start, Math.min(end, start + 65_536)).length > 0 || end - start > 65_536;
+}
+
+function readerOf(detector: Detector): Reader {
+  const { kind, pattern, inside, accept } = detector;
+  return (text, at) => {
+    let start = at;
+    if (inside !== undefined) while (start > 0 && at - start < MAX_LEFT && inside.test(text[start - 1]!)) start--;
+    if (start > 0 && !detector.anywhere && BOUNDARY.test(text[start - 1]!) && !afterEscape(text, start)) return [];
+    if (kind === 'email' && (text[start - 1] === '/' || text[start - 1] === ':')) return [];
+    pattern.lastIndex = start;
+    const found = pattern.exec(text);
+    if (found === null) return [];
+    const secret = detector.family === 'credentials' ? (found[1] ?? found[0]) : found[0];
+    if (accept !== undefined && !accept(secret)) return [];
+    const offset = start + found[0].lastIndexOf(secret);
+    if (kind !== 'iban') return [{ start: offset, end: offset + secret.length, kind }];
+    const length = ibanLength(text.slice(start, start + 48));
+    return length === 0 ? [] : [{ start, end: start + length, kind }];
+  };
+}
+
+/** `\n` and `\t` written out, `%3D` and colour codes end in a letter or digit, and a token may follow them. */
+function afterEscape(text: string, start: number): boolean {
+  const before = text.slice(Math.max(0, start - 6), start);
+  return /\\[nrtbf]$|\\u[0-9a-fA-F]{4}$|%[0-9a-fA-F]{2}$/.test(before);
+}
+
+export const ALL_FAMILIES: readonly Family[] = FAMILIES;

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { suite, test } from 'node:test';
+import fc from 'fast-check';
+import { recognizerFor } from './default-plan.ts';
+import { FAMILIES } from './detector.ts';
+import { CREDENTIAL_KINDS } from './kinds-credentials.ts';
+import { PERSONAL_KINDS } from './kinds-personal.ts';
+import { TextMask } from './text-mask.ts';
+
+const recognizer = recognizerFor(FAMILIES);
+const engine = (): TextMask => new TextMask(recognizer, ({ kind }) => `<${kind}>`);
+const token = `ghp_${'a1B2c3D4e5F6'.repeat(3)}`;
+const dashes = '-'.repeat(5);
+const pem = (eol: string, body = randomBytes(200)): string =>
+  [
+    `${dashes}BEGIN PRIVATE KEY${dashes}`,
+    ...body.toString('base64').match(/.{1,64}/g)!,
+    `${dashes}END PRIVATE KEY${dashes}`,
+    '',
+  ].join(eol);
+
+function mask(text: string | Buffer, cuts: readonly number[] = []): string {
+  const bytes = Buffer.from(text);
+  const by = engine();
+  const out: Buffer[] = [];
+  let from = 0;
+  for (const to of [...cuts, bytes.length]) {
+    out.push(by.write(bytes.subarray(from, to)));
+    from = to;
+  }
+  out.push(by.end());
+  return Buffer.concat(out).toString('latin1');
+}
+
+suite('masking text', () => {
+  test('tokens, assignments, headers and URLs lose the secret and nothing else', () => {
+    for (const [text, want] of [
+      [`got ${token}, retrying`, 'got <github-token>, retrying'],
+      ['DB_PASSWORD=hunter22x LEVEL=info', 'DB_PASSWORD=<generic-password> LEVEL=info'],
+      [
+        '{"body":"{\\"apiKey\\":\\"a8f7K2m9Q1\\",\\"id\\":1}"}',
+        '{"body":"{\\"apiKey\\":\\"<generic-credential>\\",\\"id\\":1}"}',
+      ],
+      ['Authorization: Bearer abcDEF0123456789xyz', 'Authorization: Bearer <bearer-token>'],
+      ['postgres://u:Xk29fjq@db:5432/x', 'postgres://u:<url-credentials>@db:5432/x'],
+      ['password must be at least 12 characters', 'password must be at least 12 characters'],
+      ['db_password: $DB_PASSWORD', 'db_password: $DB_PASSWORD'],
+      ['--db-password-file=/run/secrets/db', '--db-password-file=/run/secrets/db'],
+      [`v=${Buffer.from(`t ${token} t`).toString('base64')}`, 'v=<github-token>'],
+    ]) {
+      assert.equal(mask(text!), want);
+    }
+  });
+
+  test('a secret may be cut at any byte, and coloured in the middle', () => {
+    const text = `\x1b[32mTOKEN=${token.slice(0, 9)}\x1b[0m${token.slice(9)}\r\nnext\r\n`;
+    const want = '\x1b[32mTOKEN=<github-token>\x1b[0m\r\nnext\r\n';
+    for (let cut = 0; cut <= text.length; cut++) assert.equal(mask(text, [cut]), want);
+  });
+
+  test('a key over many lines goes as a block, with the line ends of a terminal too', () => {
+    for (const eol of ['\n', '\r\n', '\n    ', '\n  | ']) {
+      const text = `dump\n${pem(eol)}done\n`;
+      const out = mask(
+        text,
+        Array.from({ length: text.length }, (_, i) => i),
+      );
+      assert.match(out, /^dump\n<private-key>[\s|]*done\n$/);
+    }
+    assert.match(mask(`${pem('\n').slice(0, 150)}\n2026-01-01 next line\n`), /^<private-key>\n2026-01-01 next line\n$/);
+  });
+
+  test('bytes in which nothing is found come out as they went in, however they are cut', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 2000 }), fc.array(fc.nat(2000), { maxLength: 8 }), (bytes, cuts) => {
+        const sorted = cuts.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b);
+        assert.equal(mask(Buffer.from(bytes), sorted), Buffer.from(bytes).toString('latin1'));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('however a text with secrets and a very long line is cut, what comes out is the same', () => {
+    const filler = (n: number): string => Array.from({ length: n }, (_, i) => `w${i}=${i} `).join('');
+    const text = `${filler(5000)}${token} ${filler(6000)}${token}\nDB_PASSWORD="a b c d 1"\n${pem('\n')}x ${'y'.repeat(150_000)}\n`;
+    const whole = mask(text);
+    assert.ok(!whole.includes(token) && whole.length < text.length);
+    fc.assert(
+      fc.property(fc.array(fc.nat(text.length), { maxLength: 30 }), (cuts) => {
+        assert.equal(
+          mask(
+            text,
+            cuts.sort((a, b) => a - b),
+          ),
+          whole,
+        );
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  test('a prompt waits for a flush and no longer; a secret typed before it stays masked', () => {
+    const by = engine();
+    assert.equal(by.write(Buffer.from('root@pod:/# ')).length, 0);
+    assert.ok(by.holding && by.flushAfter <= 50);
+    assert.equal(by.flush().toString(), 'root@pod:/# ');
+    assert.ok(!by.holding);
+    by.write(Buffer.from(`export T=${token}`));
+    assert.equal(by.flush().toString(), 'export T=<github-token>');
+    assert.equal(by.write(Buffer.from('\r\n')).toString(), '\r\n');
+    assert.equal(by.write(Buffer.from('ls\r\n')).toString(), 'ls\r\n');
+  });
+
+  test('data of a Secret printed as YAML is masked, though its kind comes later', () => {
+    const motto = Buffer.from('two words').toString('base64');
+    assert.equal(
+      mask(`apiVersion: v1\ndata:\n  motto: ${motto}\nkind: Secret\n`),
+      'apiVersion: v1\ndata:\n  motto: <secret-data>\nkind: Secret\n',
+    );
+  });
+
+  test('at least 60 kinds', () => {
+    assert.ok(new Set([...CREDENTIAL_KINDS, ...PERSONAL_KINDS].map(({ kind }) => kind)).size >= 60);
+  });
+
+  test('no expression runs away: time grows with the text, whatever the text', () => {
+    const units = [
+      'a',
+      '1',
+      'A1',
+      '=',
+      ' ',
+      '"',
+      '\\',
+      '-',
+      '.',
+      '@',
+      ':',
+      '/',
+      '+1 ',
+      '(202',
+      'password',
+      'token=',
+      'eyJ',
+      'Cookie: a=b;',
+      '4111 ',
+      '://a:',
+      '%3a%2f',
+      '\x1b[',
+      '-----BEGIN PRIVATE KEY',
+      'key: ',
+      'DE00',
+      'data:\n  a: ',
+    ];
+    for (const { keywords } of [...CREDENTIAL_KINDS, ...PERSONAL_KINDS]) units.push(keywords[0]!.replaceAll('0', '7'));
+    for (const unit of units) {
+      const time = (size: number): number => {
+        const text = unit.repeat(Math.ceil(size / unit.length));
+        const start = process.cpuUsage();
+        mask(text);
+        const { user, system } = process.cpuUsage(start);
+        return (user + system) / 1000;
+      };
+      const spent = time(30_000);
+      assert.ok(spent < 1500, `${JSON.stringify(unit)}: ${spent} ms for 30 kB`);
+    }
+  });
+});

@@ -1,0 +1,167 @@
+import { sequencesIn, withoutAnsi } from './ansi.ts';
+import type { Finding } from './finding.ts';
+import { LineState } from './line-state.ts';
+import type { Recognizer } from './recognizer.ts';
+
+/** What to write for a finding. @param value what stood there, one character a byte, without terminal sequences */
+export type Replace = (finding: Finding, value: string) => string;
+
+/** Characters of one line that are looked at together; a longer one passes in pieces that overlap by a quarter. */
+const WINDOW = 65_536;
+const OVERLAP = 16_384;
+/** Characters of an unfinished line that was passed on already, kept as context for what comes. */
+const CONTEXT = 8192;
+
+/**
+ * Masks a text as it passes. Whole lines go on at once; of an unfinished line at most 64 KiB are held, until its end comes or
+ * the owner calls `flush`, `flushAfter` milliseconds after a write that left `holding` true. However the bytes are cut, what
+ * comes out is the same (between flushes). Bytes in which nothing is found come out as they went in.
+ * Fits BodyTransform and ChannelTap of the gateway.
+ */
+export class TextMask {
+  /** Milliseconds that an interactive prompt may wait. */
+  readonly flushAfter = 50;
+  private held = '';
+  /** How much of `held` was passed on by a flush. */
+  private passed = 0;
+  private maskedFrom = -1;
+  private readonly state = new LineState();
+  private readonly recognizer: Recognizer;
+  private readonly replace: Replace;
+
+  constructor(recognizer: Recognizer, replace: Replace) {
+    this.recognizer = recognizer;
+    this.replace = replace;
+  }
+
+  /** Whether something waits for a flush. */
+  get holding(): boolean {
+    return this.held.length > this.passed;
+  }
+
+  write(chunk: Uint8Array): Buffer {
+    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1');
+    const newline = text.lastIndexOf('\n');
+    const lines = newline === -1 ? -1 : this.held.length + newline + 1;
+    this.held += text;
+    if (lines === -1 && this.held.length < WINDOW) return EMPTY;
+    return Buffer.from(this.drain(lines), 'latin1');
+  }
+
+  end(): Buffer {
+    const out = this.held.length > 0 ? this.take(this.held.length) : '';
+    return Buffer.from(out, 'latin1');
+  }
+
+  /** Passes on what waits. A secret that is typed slowly is masked from where it can be told as one. */
+  flush(): Buffer {
+    if (!this.holding) return EMPTY;
+    const { plain, found } = this.find(this.held);
+    // The line is not over: what it would leave behind for the next is not kept.
+    const out = this.render(this.held, { plain, found: this.state.copy().extend(plain.text, found) });
+    this.passed = this.held.length;
+    if (this.held.length > CONTEXT * 2) this.forget(this.held.length - CONTEXT);
+    return Buffer.from(out, 'latin1');
+  }
+
+  private forget(length: number): void {
+    this.held = this.held.slice(length);
+    this.passed -= length;
+    this.maskedFrom = Math.max(-1, this.maskedFrom - length);
+  }
+
+  private drain(lines: number): string {
+    let out = '';
+    let rest = lines;
+    // Lines that are too long are cut where they would be cut if they came byte by byte.
+    while (rest > 0) {
+      const length = shortLines(this.held, rest);
+      const taken = length > 0 ? length : this.windowCut();
+      out += this.take(taken);
+      rest -= taken;
+    }
+    while (this.held.length >= WINDOW) out += this.take(this.windowCut());
+    return out;
+  }
+
+  /** Where a window may be cut: not in a finding, and at a blank where one is near. */
+  private windowCut(): number {
+    const window = this.held.slice(0, WINDOW);
+    const plain = withoutAnsi(window);
+    let cut = WINDOW - OVERLAP;
+    const blank = window.lastIndexOf(' ', cut);
+    if (blank > cut - 4096) cut = blank + 1;
+    for (const { start, end } of this.recognizer.find(plain.text)) {
+      const from = plain.origin(start);
+      if (from < cut && plain.origin(end - 1) >= cut) cut = from > 0 ? from : WINDOW;
+    }
+    return cut;
+  }
+
+  private take(length: number): string {
+    const text = this.held.slice(0, length);
+    const findings = this.find(text);
+    const out = this.render(text, {
+      plain: findings.plain,
+      found: this.state.extend(findings.plain.text, findings.found),
+    });
+    this.held = this.held.slice(length);
+    this.passed = Math.max(0, this.passed - length);
+    this.maskedFrom = -1;
+    return out;
+  }
+
+  private find(raw: string): Found {
+    const plain = withoutAnsi(raw);
+    return { plain, found: this.recognizer.find(plain.text) };
+  }
+
+  private render(raw: string, { plain, found }: Found): string {
+    let out = '';
+    let at = this.passed;
+    for (const finding of found) {
+      const { start, end } = finding;
+      const from = plain.origin(start);
+      const to = end > start ? plain.origin(end - 1) + 1 : from;
+      if (to <= at) continue;
+      const begin = Math.max(from, at);
+      out += raw.slice(at, begin);
+      // One that was begun by a flush has its placeholder already.
+      if (from !== this.maskedFrom && finding.silent !== true)
+        out += this.replace(finding, plain.text.slice(start, end));
+      out += sequencesIn(raw.slice(begin, to));
+      this.maskedFrom = from;
+      at = to;
+    }
+    return out + raw.slice(at);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+interface Found {
+  readonly plain: ReturnType<typeof withoutAnsi>;
+  readonly found: readonly Finding[];
+}
+
+/** Length of the whole lines within `limit` before the first that exceeds the window. */
+function shortLines(text: string, limit: number): number {
+  let from = 0;
+  while (from < limit) {
+    const newline = text.indexOf('\n', from);
+    if (newline - from >= WINDOW) return from;
+    from = newline + 1;
+  }
+  return from;
+}
+
+/** Masks a whole text. @returns undefined where nothing was found */
+export function maskText(text: string, recognizer: Recognizer, replace: Replace): string | undefined {
+  let changed = false;
+  const mask = new TextMask(recognizer, (finding, value) => {
+    changed = true;
+    return replace(finding, value);
+  });
+  const out = mask.write(Buffer.from(text, 'latin1')).toString('latin1') + mask.end().toString('latin1');
+  return changed ? out : undefined;
+}
