@@ -27,6 +27,8 @@ export interface AgentSessionsOptions {
   readonly transport: Transport;
   readonly own: Own;
   readonly log: Logger;
+  /** Told of every failure of a watch; it is begun anew whatever happens. */
+  readonly onFailure?: (error: Error) => void;
 }
 
 /** Agent sessions as the gateway runs them: the watches that feed the registry, the endpoint, the upkeep. */
@@ -131,8 +133,10 @@ function watchOwn<T>(
     bounds: boundsFor(options.configuration.staleAfter),
     accept,
     handlers,
-    onFailure: (error, failures) =>
-      options.log.warn({ error, failures, informer: kind }, 'a watch failed and is begun anew'),
+    onFailure: (error, failures) => {
+      options.log.warn({ error, failures, informer: kind }, 'a watch failed and is begun anew');
+      options.onFailure?.(error);
+    },
   });
 }
 

@@ -48,8 +48,12 @@ export function writeHead(
   }
   headers.push('audit-id', exchange.id, 'x-request-id', exchange.id);
   for (const warning of exchange.decision?.warnings ?? []) headers.push('warning', warningValue(warning));
-  if (isHttp2(response)) response.writeHead(status, grouped(headers));
-  else response.writeHead(status, headers);
+  if (isHttp2(response)) {
+    response.writeHead(status, grouped(headers));
+    return;
+  }
+  if (exchange.closing()) headers.push('connection', 'close');
+  response.writeHead(status, headers);
 }
 
 /** Answers with the Status of an error. Does nothing when an answer has begun: the connection is then ended. */
@@ -72,6 +76,7 @@ export function answerError(exchange: Exchange, response: ClientResponse, error:
     response.writeHead(known.status, grouped(headers));
     response.end(shown);
   } else if (exchange.request.complete) {
+    if (exchange.closing()) headers.push('connection', 'close');
     response.writeHead(known.status, headers);
     response.end(shown);
   } else {

@@ -40,10 +40,13 @@ export class Exchange {
   bodyType: string | undefined;
   /** Nobody waits for an answer any more. */
   clientLeft = false;
+  /** Whether the gateway stops: an HTTP/1.1 answer then is its connection's last. */
+  readonly closing: () => boolean;
   readonly #left = new AbortController();
 
-  constructor(request: ClientRequest) {
+  constructor(request: ClientRequest, closing: () => boolean = () => false) {
     this.request = request;
+    this.closing = closing;
     this.sourceIP = clientSocket(request)?.remoteAddress ?? '';
   }
 

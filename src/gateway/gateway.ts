@@ -5,6 +5,7 @@ import { SallyportError } from '../errors.ts';
 import { type Authenticator, createAuthenticator } from '../identity/authenticator.ts';
 import { installationKey } from '../identity/installation-key.ts';
 import { Via } from '../identity/upstream-name.ts';
+import { isStatus } from '../kubernetes/api-error.ts';
 import { locate } from '../kubernetes/locate.ts';
 import { PolicyStatusWriter } from '../kubernetes/policy-status-writer.ts';
 import { requireKinds } from '../kubernetes/served-kinds.ts';
@@ -71,7 +72,14 @@ export async function startGateway(
   await requireKinds(transport, REQUIRED_KINDS);
   const key = await installationKey(secretStore(own));
 
-  const policies = new Policies({ transport, log, metrics, configuration });
+  // What RBAC does not give will not come by waiting: a start that needs it fails, with the API server's own words.
+  const denied = Promise.withResolvers<never>();
+  denied.promise.catch(() => {});
+  const onFailure = (error: Error): void => {
+    if (isStatus(error, 403)) denied.reject(error);
+  };
+
+  const policies = new Policies({ transport, log, metrics, configuration, onFailure });
   const statuses = new PolicyStatusWriter({
     transport,
     replica: hostname(),
@@ -86,6 +94,7 @@ export async function startGateway(
     transport,
     own,
     log,
+    onFailure,
   });
   const authenticator = createAuthenticator(identity, {
     reviewToken: (token, audiences, signal) => own.tokenReview(token, audiences, signal),
@@ -166,7 +175,7 @@ export async function startGateway(
 
   const probe = probeServer({ liveness, readiness, metrics });
   const probePort = await listenOn(probe, probes.address, probes.port);
-  await Promise.all([policies.start(), sessions.start()]);
+  await Promise.race([Promise.all([policies.start(), sessions.start()]), denied.promise]);
   statuses.start();
   const port = await door.listen(listen.address, listen.port);
   log.info({ port, probePort, version, upstream: connection.description }, 'serving');

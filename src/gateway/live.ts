@@ -8,6 +8,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 export class LiveExchanges {
   readonly #exchanges = new Map<Exchange, NodeJS.Timeout | undefined>();
   readonly #bySession = new Map<string, Set<Exchange>>();
+  readonly #longLived = new Set<Exchange>();
 
   /** From here on the exchange ends when its caller's credential does. */
   add(exchange: Exchange): void {
@@ -21,8 +22,10 @@ export class LiveExchanges {
 
   /** A timer for each small GET would cost more than the GET: only what stays open gets one. */
   watchExpiry(exchange: Exchange): void {
+    if (!this.#exchanges.has(exchange)) return;
+    this.#longLived.add(exchange);
     const left = exchange.caller!.expiresAt - Date.now();
-    if (left > LONGEST_TIMER || !this.#exchanges.has(exchange)) return;
+    if (left > LONGEST_TIMER) return;
     const timer = setTimeout(() => {
       exchange.end(new SallyportError('SP_CREDENTIAL_EXPIRED', 'the credential has expired: sign in again'));
     }, left);
@@ -31,6 +34,7 @@ export class LiveExchanges {
 
   remove(exchange: Exchange): void {
     clearTimeout(this.#exchanges.get(exchange));
+    this.#longLived.delete(exchange);
     if (!this.#exchanges.delete(exchange)) return;
     const session = exchange.caller?.session;
     if (session === undefined) return;
@@ -57,8 +61,8 @@ export class LiveExchanges {
 
   /** Gives long-lived exchanges until a deadline, milliseconds from now; the rest is left to end by itself. */
   endStreams(deadline: number): void {
-    const timer = setTimeout(() => this.endAll('this replica is stopping: run the command again'), deadline);
-    timer.unref();
+    const end = (): void => endThem(this.#longLived, 'this replica is stopping: run the command again');
+    setTimeout(end, deadline).unref();
   }
 
   /** Resolves when nothing is under way any more, or after `timeout` milliseconds. */
@@ -72,10 +76,14 @@ export class LiveExchanges {
   }
 
   endAll(reason: string): void {
-    for (const exchange of [...this.#exchanges.keys()]) exchange.end(new SallyportError('SP_SHUTTING_DOWN', reason));
+    endThem(this.#exchanges.keys(), reason);
   }
 
   get size(): number {
     return this.#exchanges.size;
   }
+}
+
+function endThem(exchanges: Iterable<Exchange>, reason: string): void {
+  for (const exchange of [...exchanges]) exchange.end(new SallyportError('SP_SHUTTING_DOWN', reason));
 }

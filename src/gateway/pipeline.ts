@@ -31,6 +31,7 @@ export interface Rooms {
   readonly endpoints: Endpoints;
   readonly observer: Observer;
   readonly relayLimits: RelayLimits;
+  closing(): boolean;
 }
 
 /** Holds a request that needs a person's word. */
@@ -61,7 +62,7 @@ export class Pipeline {
   }
 
   async handle(request: ClientRequest, response: ClientResponse): Promise<void> {
-    const exchange = new Exchange(request);
+    const exchange = new Exchange(request, this.#rooms.closing);
     const { observer, live } = this.#rooms;
     observer.began(exchange);
     // From the first moment: a stream that is reset while its caller is looked up closes before anyone else listens.

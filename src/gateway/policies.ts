@@ -14,6 +14,8 @@ export interface PoliciesOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly configuration: GatewayConfiguration;
+  /** Told of every failure of a watch; it is begun anew whatever happens. */
+  readonly onFailure?: (error: Error) => void;
 }
 
 interface ServedVersion {
@@ -176,6 +178,7 @@ export class Policies {
       onFailure: (error, failures) => {
         metrics.watchFailures.inc(name);
         log.warn({ error, failures, informer: name }, 'a watch failed and is begun anew');
+        this.#options.onFailure?.(error);
       },
     });
   }

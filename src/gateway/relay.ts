@@ -1,5 +1,5 @@
 import { SallyportError } from '../errors.ts';
-import type { Forward, Outgoing } from '../upstream/forward.ts';
+import { credentialRefused, type Forward, type Outgoing } from '../upstream/forward.ts';
 import { writeHead } from './answer.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
 import { Outlet } from './outlet.ts';
@@ -86,8 +86,7 @@ export function relay(
       outlet = new Outlet(response, control, limits.stallTimeout);
       if (code === 401) {
         call.abort();
-        const message = "the API server did not accept the gateway's own credential: tell its operator";
-        return void fail(new SallyportError('SP_UPSTREAM_UNREACHABLE', message, { retryAfter: 5 }));
+        return void fail(credentialRefused());
       }
       try {
         for (const stage of stages) {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type Http2Session, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import { isLeaving } from './answer.ts';
 import type { ClientRequest, ClientResponse } from './exchange.ts';
 
@@ -39,6 +39,7 @@ export class FrontDoor {
 
   constructor(options: ServerOptions, handlers: ServerHandlers) {
     this.#options = options;
+    mustFit(this.#material(), options);
     this.#certificateStamp = this.#stamp();
     this.server = createSecureServer({
       ...this.#material(),
@@ -182,5 +183,15 @@ export class FrontDoor {
     } catch {
       // The old certificate goes on serving.
     }
+  }
+}
+
+/** OpenSSL's own words name no file. @throws Error with one line that does */
+function mustFit(material: SecureContextOptions, { certFile, keyFile }: ServerOptions): void {
+  try {
+    createSecureContext(material);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`listen.tls: the certificate in ${certFile} and the key in ${keyFile} do not fit: ${reason}`);
   }
 }

@@ -81,6 +81,9 @@ export class Forward {
       const call = this.send(outgoing, {
         head: (code) => {
           status = code;
+          if (code !== 401) return;
+          call.abort();
+          reject(credentialRefused());
         },
         data: (chunk) => {
           size += chunk.length;
@@ -168,6 +171,12 @@ export class Forward {
     this.#pool = this.#open();
     old.close().catch(() => {});
   }
+}
+
+/** A 401 of the API server speaks of the gateway's credential; passed on, it would make the caller throw theirs away. */
+export function credentialRefused(): SallyportError {
+  const message = "the API server did not accept the gateway's own credential: tell its operator";
+  return new SallyportError('SP_UPSTREAM_UNREACHABLE', message, { retryAfter: 5 });
 }
 
 /** One request's life over up to two tries. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 import { CertificateAuthority } from '../cluster/certificates.ts';
-import type { Cluster } from '../cluster/cluster.ts';
+import { type Cluster, type CommandResult, runCommand } from '../cluster/cluster.ts';
 import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { LoopbackIssuer, makeKey } from '../identity/issuer.ts';
 
@@ -191,6 +191,12 @@ export class GatewayProcess {
     if (this.#ownsIssuer) await this.issuer.close();
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Runs `sallyport gateway` with a configuration that is not expected to serve, and waits for its end. */
+export async function runGateway(file: string, ...flags: string[]): Promise<CommandResult> {
+  const args = [join(ROOT, 'src/cli/main.ts'), 'gateway', '--config', file, ...flags];
+  return await runCommand(process.execPath, args, { env: process.env, timeout: 60_000 });
 }
 
 /** CRDs, and the gateway's account in a namespace of its own, so that tests can share a cluster. */

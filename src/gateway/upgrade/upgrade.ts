@@ -9,6 +9,7 @@ import {
 import { acceptFor } from '../../streams/websocket/handshake.ts';
 import { PORT_FORWARD_TUNNEL } from '../../streams/websocket/spdy-tunnel.ts';
 import { chooseSubprotocol } from '../../streams/websocket/subprotocol.ts';
+import { credentialRefused } from '../../upstream/forward.ts';
 import type { UpgradeContext, UpgradeOutcome } from './context.ts';
 import { abortReason, type Declined, type DialRequest, dialUpgrade, type Switched } from './dial.ts';
 import { readOffer, type UpgradeOffer } from './offer.ts';
@@ -172,6 +173,7 @@ function accept(context: UpgradeContext, offer: UpgradeOffer, protocol: string):
 
 /** The API server's refusal goes to the client as an ordinary answer: whatever follows it on that socket is not the client's. */
 function relayDeclined(context: UpgradeContext, answer: Declined): UpgradeOutcome {
+  if (answer.status === 401) throw credentialRefused();
   // A success is no answer to an upgrade, and a 1xx or a redirect would send the client on with its credential.
   if (answer.status < 400) {
     const cause = new Error(`status ${answer.status}`);
