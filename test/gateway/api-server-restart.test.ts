@@ -98,7 +98,10 @@ describe('an API server that is not as it should be', { timeout: 150_000 }, () =
     again.close();
     // Its watch cache begins anew, later than this.
     const tooOld = new Watcher(scene, `${base}?watch=true&resourceVersion=${resourceVersion}`);
-    await tooOld.until('410', ({ status, events }) => status === 410 || events.some(({ object }) => object.code === 410));
+    await tooOld.until(
+      '410',
+      ({ status, events }) => status === 410 || events.some(({ object }) => object.code === 410),
+    );
     tooOld.close();
     watcher.close();
 
