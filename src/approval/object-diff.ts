@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import { structuredPatch } from 'diff';
+import { stringify } from 'yaml';
+import { escapeLine } from '../errors.ts';
+import { hideValues } from './hidden-object.ts';
+
+/** Bytes of a diff that stands in the ApprovalRequest itself (etcd is not filled); a longer one goes to a store. */
+export const MAX_INLINE_DIFF = 64 * 1024;
+/** Bytes of a diff at all. */
+const MAX_DIFF = 1024 * 1024;
+/** Bytes of one object's YAML that are compared. */
+const MAX_YAML = 2 * 1024 * 1024;
+/** Lines that may differ, and milliseconds: comparing must not hold up everyone else. */
+const EFFORT = { maxEditLength: 4_000, timeout: 200 };
+
+export interface ObjectDiff {
+  /** Lines of a unified diff, escaped, values hidden. '' where nothing that may be shown differs. */
+  readonly text: string;
+  /** Something of the change is not in `text`; then its first line says so. */
+  readonly truncated: boolean;
+  readonly sizeBytes: number;
+  /** SHA-256 of `text`. */
+  readonly digest: string;
+}
+
+/**
+ * What a request would change, for a person to read: a unified diff of both objects as YAML.
+ * @param before the live object; undefined where there is none
+ * @param after what the dry run gave; undefined for a deletion
+ */
+export function objectDiff(before: unknown, after: unknown, maxBytes = MAX_DIFF): ObjectDiff {
+  const old = linesOf(before === undefined ? undefined : hideValues(before));
+  const next = linesOf(after === undefined ? undefined : hideValues(after, before));
+  const patch = structuredPatch('live', 'requested', old.text, next.text, '', '', { context: 3, ...EFFORT });
+  const lines: string[] = [];
+  if (patch === undefined) {
+    // Too different to compare in time: all of the one, then all of the other.
+    lines.push(...split(old.text).map((line) => `-${line}`), ...split(next.text).map((line) => `+${line}`));
+  } else {
+    for (const { oldStart, oldLines, newStart, newLines, lines: hunk } of patch.hunks) {
+      const start = (line: number, count: number): string => `${count === 0 ? line - 1 : line},${count}`;
+      lines.push(`@@ -${start(oldStart, oldLines)} +${start(newStart, newLines)} @@`);
+      for (const line of hunk) if (!line.startsWith('\\')) lines.push(line);
+    }
+  }
+  const head =
+    lines.length === 0
+      ? []
+      : [`--- ${before === undefined ? 'nothing' : 'live'}`, `+++ ${after === undefined ? 'nothing' : 'requested'}`];
+  return bounded([...head, ...lines].map(escapeLine), maxBytes, old.cut || next.cut);
+}
+
+function bounded(lines: readonly string[], maxBytes: number, alreadyCut: boolean): ObjectDiff {
+  const whole = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+  const truncated = alreadyCut || whole > maxBytes;
+  const shown: string[] = [];
+  if (truncated) {
+    const first = `CUT: this is not the whole change; ${maxBytes} of ${alreadyCut ? 'more than ' : ''}${whole} bytes at most are shown`;
+    shown.push(first);
+    let left = maxBytes - Buffer.byteLength(first) - 1;
+    for (const line of lines) {
+      left -= Buffer.byteLength(line) + 1;
+      if (left < 0) break;
+      shown.push(line);
+    }
+  } else shown.push(...lines);
+  const text = shown.map((line) => `${line}\n`).join('');
+  return {
+    text,
+    truncated,
+    sizeBytes: Buffer.byteLength(text),
+    digest: createHash('sha256').update(text).digest('hex'),
+  };
+}
+
+function linesOf(object: unknown): { text: string; cut: boolean } {
+  if (object === undefined) return { text: '', cut: false };
+  const text = stringify(object, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });
+  return text.length <= MAX_YAML ? { text, cut: false } : { text: text.slice(0, MAX_YAML), cut: true };
+}
+
+function split(text: string): string[] {
+  return text === '' ? [] : text.replace(/\n$/, '').split('\n');
+}
