@@ -14,8 +14,8 @@ const USERINFO = /([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@]{0,256}:)[^\s/@]{0,1024}@/
 /** Options of one dash that are words: not `-p` with a password behind it (`mysql -pSECRET`). */
 const WORD =
   '(?:port|paths?|print0?|printf|prune|perm|pid|profile|progress|prefix|project|protocol|proxy|parallel|platform|policy|pretty|preserve|privileged)';
-const ATTACHED = new RegExp(`^-p(?!${WORD}(?:$|=)).`, 'is');
-const ATTACHED_WITHIN = new RegExp(`((?:^|[\\s;&|(])-p)(?!${WORD}(?:$|[=\\s]))[^\\s;&|)]+`, 'gi');
+const ATTACHED = new RegExp(`^-(?!${WORD}(?:$|=))p.`, 'is');
+const ATTACHED_WITHIN = new RegExp(`((?:^|[\\s;&|(])-(?!${WORD}(?:$|[=\\s]))p)[^\\s;&|)]+`, 'gi');
 const WITHIN = new RegExp(`((?:^|[\\s'";&|(])--?(?:${SECRET}|p)(?:=|\\s+))('[^']*'|"[^"]*"|[^\\s'";&|]+)`, 'gi');
 const EXPORTED = new RegExp(`((?:^|[\\s'";&|(])${SECRET}=)('[^']*'|"[^"]*"|[^\\s'";&|]+)`, 'gi');
 const WITHIN_HEADER = /((?:authorization|cookie)\s*:\s*(?:(?:bearer|basic)\s+)?)[^\s'"]+/gi;
