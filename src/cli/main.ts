@@ -15,6 +15,7 @@ For people and their agents
 
 For policy authors
   sallyport cel FILE.jsonl                    run CEL cases, as Kubernetes would answer them
+  sallyport mask FILE | - [--rules FILE]      try masking out, with the gateway's own engines
 
   sallyport version | help
 
@@ -36,6 +37,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   kubeconfig: async (args) => (await import('./kubeconfig-command.ts')).runKubeconfig(args, io),
   credential: async (args) => (await import('./credential-command.ts')).runCredential(args, io),
   cel: async (args) => (await import('./cel-command.ts')).runCel(args, io),
+  mask: async (args) => (await import('./mask-command.ts')).runMask(args, io),
   version: async () => {
     const { VERSION } = await import('../main.ts');
     io.stdout(`${VERSION}\n`);
