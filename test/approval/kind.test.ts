@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { ApprovalRequestStatus } from '../../src/approval/approval-request.generated.ts';
+import { takeDecision } from '../../src/approval/deciding.ts';
+import { newRequest } from '../../src/approval/new-request.ts';
+import { objectDiff } from '../../src/approval/object-diff.ts';
+import { requestName } from '../../src/approval/request-name.ts';
+import { takeUse } from '../../src/approval/use.ts';
+import { approvalTerms } from '../../src/policy/approval-terms.ts';
+import type { Decision } from '../../src/policy/decision.ts';
+import { parseRequest } from '../../src/request/request.ts';
+import { HOSTILE } from '../hostile/corpus.ts';
 import { Bench, gateway, specOf } from './bench.ts';
 
 const TIME = '2026-01-01T00:00:00Z';
@@ -196,6 +205,91 @@ describe('the rules of the kind ApprovalRequest', { timeout: 180_000 }, () => {
     for (const name of ['ar-012345678-1', 'ar-0123456789-0', 'ar-0123456789-01', 'ar-012345678i-1', 'x-0123456789-1']) {
       assert.equal((await bench.create({}, gateway, name)).status, 422, name);
     }
+  });
+
+  it('takes what newRequest makes, of any request and of hostile text', async () => {
+    const caller = {
+      method: 'AgentSession',
+      issuer: 'https://login.example',
+      username: 'alice',
+      uid: '',
+      groups: [],
+      serviceAccount: undefined,
+      agent: 'cursor',
+      onBehalfOf: 'alice',
+      session: 'cursor-1',
+      expiresAt: 0,
+      authTime: undefined,
+    } as const;
+    const terms = approvalTerms({ maxGrantDuration: '30m', impersonateGroups: ['elevated'] });
+    const exec = parseRequest('POST', '/api/v1/namespaces/shop/pods/web/exec?command=x&stdin=true', {});
+    const long = parseRequest('DELETE', `/api/v1/namespaces/shop/services/${'s'.repeat(60)}`, {});
+    const operations = [
+      long,
+      parseRequest('GET', '/healthz', {}),
+      parseRequest('POST', '/api/v1/namespaces/shop/pods/web/portforward?ports=80', {}),
+      ...HOSTILE.map((text) => ({ ...exec, exec: { ...exec.exec!, command: [text, text] } })),
+    ];
+    for (const [index, operation] of operations.entries()) {
+      const text = HOSTILE[index % HOSTILE.length]!;
+      const decision = {
+        action: 'RequireApproval',
+        policy: 'p',
+        policyUID: 'u',
+        policyGeneration: 1,
+        rule: 'r',
+        reason: text,
+        approval: terms,
+      } as Decision;
+      const asked = newRequest(
+        {
+          name: requestName(`${index.toString(16).padStart(4, '0')}${'0'.repeat(60)}`, 1),
+          namespace: bench.namespace,
+          caller,
+          operation,
+          decision,
+          digest: 'ab'.repeat(32),
+          leg: 'Gateway',
+          diff: objectDiff({ [text]: text }, { [text]: [text] }),
+        },
+        Date.now(),
+      );
+      const made = await bench.send(gateway, 'POST', `${bench.path()}?fieldValidation=Strict`, asked);
+      assert.equal(made.status, 201, made.body);
+      const stored = made.json();
+      assert.deepEqual(stored.spec, JSON.parse(JSON.stringify(asked.spec)), 'stored as it was written');
+      // The machine's own steps, as the API server takes them.
+      const decided = takeDecision(
+        { ...stored, status: { decision: { type: 'Approved', username: 'bob', reason: text } } },
+        Date.now(),
+      )!;
+      const put = await bench.send(gateway, 'PUT', `${bench.path(asked.metadata.name)}/status`, {
+        ...stored,
+        status: decided.status,
+      });
+      assert.equal(put.status, 200, put.body);
+      // What is not shown in full is not approved without saying that one knows.
+      assert.equal('refused' in decided, asked.spec.diffRef?.truncated === true);
+    }
+  });
+
+  it('lets one of many gateways take the only use, whichever asks first', async () => {
+    const name = await bench.pending();
+    const approved = await bench.patch(gateway, name, {
+      status: { ...APPROVED, grantExpirationTime: '2099-01-01T00:00:00Z' },
+    });
+    assert.equal(approved.status, 200, approved.body);
+    const object = approved.json();
+    const tries = Array.from({ length: 50 }, async (_, index) => {
+      const use = { digest: object.spec.digest, leg: 'Gateway', requestID: `r-${index}` } as const;
+      const { status, refusal } = takeUse(object, use, Date.now());
+      assert.equal(refusal, undefined);
+      return (await bench.send(gateway, 'PUT', `${bench.path(name)}/status`, { ...object, status })).status;
+    });
+    const answers = await Promise.all(tries);
+    assert.equal(answers.filter((code) => code === 200).length, 1);
+    assert.equal(answers.filter((code) => code === 409).length, 49);
+    assert.equal((await bench.get(name)).status?.uses?.length, 1);
   });
 
   it('prints, waits and explains as kubectl’s users expect', async () => {
