@@ -37,6 +37,30 @@ export function base64Runs(bytes: Uint8Array, from: number, to: number): Run[] {
   return runs;
 }
 
+const VALUES = new Uint8Array(256);
+for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries()) {
+  VALUES[char.charCodeAt(0)] = value;
+}
+VALUES[0x2d] = 62;
+VALUES[0x5f] = 63;
+const SAMPLE = Buffer.alloc(24);
+
+/** Whether the first characters of a run decode to text: tells a hash or a name from an encoding without decoding it. */
+export function beginsAsText(bytes: Uint8Array, { start, end }: Run): boolean {
+  let length = 0;
+  for (let i = start; i + 4 <= end && length < SAMPLE.length; i += 4) {
+    const bits =
+      (VALUES[bytes[i]!]! << 18) |
+      (VALUES[bytes[i + 1]!]! << 12) |
+      (VALUES[bytes[i + 2]!]! << 6) |
+      VALUES[bytes[i + 3]!]!;
+    SAMPLE[length++] = bits >> 16;
+    SAMPLE[length++] = (bits >> 8) & 255;
+    SAMPLE[length++] = bits & 255;
+  }
+  return isReadable(SAMPLE.subarray(0, length), true);
+}
+
 const MAX_INFLATED = 16 * 1024 * 1024;
 
 /** What base64 holds, where that is a text: decoded bytes, else undefined. The start alone tells for most. */

@@ -127,15 +127,18 @@ export class JsonCursor {
     return { start, end: this.at };
   }
 
-  /** The members of the object that begins here, by a function that must pass over each value; then moves behind it. */
-  members(each: (key: Span) => void): void {
+  /**
+   * The members of the object that begins here, by a function that must pass over each value; then moves behind it. One that
+   * gives true has seen enough, and the cursor is left where it is.
+   */
+  members(each: (key: Span) => unknown): void {
     if (this.peek() !== 0x7b) throw unreadable('an object was expected');
     this.enter();
     if (this.empty(0x7d)) return;
     do {
       const key = this.string();
       this.colon();
-      each(key);
+      if (each(key) === true) return;
     } while (this.more(0x7d));
   }
 

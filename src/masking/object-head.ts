@@ -19,10 +19,11 @@ export interface ObjectHead {
 
 /**
  * Reads an object's head before its body is masked: `data` may stand before `kind`. Of keys that stand twice, a `kind` that
- * is Secret is believed.
+ * is Secret is believed. Where kind and metadata are known and tell of no Secret, the rest is not read: the mask itself refuses
+ * a second kind that is.
  */
-export function readHead(bytes: Buffer, start: number, end: number): ObjectHead {
-  const cursor = new JsonCursor(bytes, start, end);
+export function readHead(bytes: Buffer, hint: string): ObjectHead {
+  const cursor = new JsonCursor(bytes);
   const head = { kind: '', type: '', uid: '', namespace: '', name: '', isRow: false, hasData: false };
   if (cursor.peek() !== 0x7b) return head;
   const text = (): string => {
@@ -42,14 +43,21 @@ export function readHead(bytes: Buffer, start: number, end: number): ObjectHead 
         if (field === 'uid' || field === 'namespace' || field === 'name') head[field] = text();
         else cursor.skip();
       });
-    } else {
+      const kind = head.kind || hint;
+      if (kind !== '' && kind !== 'Secret') return true;
+    } else if (name === 'object' && EVENT.test(head.type)) return true;
+    else {
       if (name === 'cells') head.isRow = true;
       if (name === 'data' || name === 'stringData') head.hasData = true;
       cursor.skip();
     }
+    return false;
   });
   return head;
 }
+
+/** The types of a watch's events. */
+export const EVENT = /^[A-Z]{1,32}$/;
 
 /** One member's value of the object that begins at `start`, where it is a string. */
 export function siblingText(bytes: Buffer, start: number, end: number, key: string): string | undefined {

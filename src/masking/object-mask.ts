@@ -7,7 +7,7 @@ import { readJsonString, writeJsonString } from './json-string.ts';
 import { type Key, KeyTable, keyOf } from './key-table.ts';
 import { holdsMarker } from './marker.ts';
 import { type FieldMask, type MaskPlan, replacer, substitute } from './mask-plan.ts';
-import { type ObjectHead, readHead, siblingText } from './object-head.ts';
+import { EVENT, type ObjectHead, readHead, siblingText } from './object-head.ts';
 import { isPlausible } from './secret-name.ts';
 import { hasMaskedFields, IDENTITY_MEMBERS, RULE_STRUCTURE, structureOf } from './structure.ts';
 import { maskText } from './text-mask.ts';
@@ -56,7 +56,7 @@ class ObjectMask {
     this.bytes = bytes;
     this.hint = hint;
     this.cursor = new JsonCursor(bytes);
-    this.head = readHead(bytes, 0, bytes.length);
+    this.head = readHead(bytes, hint.kind);
     // An item of a list whose kind comes later: until it is known, data is taken for a Secret's.
     const guess = this.head.hasData && hint.kind === '' && hint.nesting === undefined ? 'Secret' : hint.kind;
     this.kind = this.head.kind === '' ? guess : this.head.kind;
@@ -113,6 +113,7 @@ class ObjectMask {
       cursor.colon();
       cursor.peek();
       path.push(key);
+      if (key === 'kind' && path.length === 1) this.checkKind();
       let keep = true;
       if (inMetadata && IDENTITY_MEMBERS.has(key)) cursor.skip();
       else if (this.isObjectMember(key)) this.subObject();
@@ -171,10 +172,16 @@ class ObjectMask {
     return true;
   }
 
+  /** The head believed the first kind; a second one that is a Secret would have been masked otherwise. */
+  private checkKind(): void {
+    if (this.kind === 'Secret' || this.cursor.peek() !== 0x22) return;
+    if (this.peekString() === 'Secret') throw unreadable('a kind stands in it twice');
+  }
+
   private isObjectMember(key: string): boolean {
     const { path } = this;
     // A watch event's object.
-    return key === 'object' && path.length === 1 && this.cursor.peek() === 0x7b && /^[A-Z]+$/.test(this.head.type);
+    return key === 'object' && path.length === 1 && this.cursor.peek() === 0x7b && EVENT.test(this.head.type);
   }
 
   private subObject(): void {

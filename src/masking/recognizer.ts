@@ -1,6 +1,6 @@
 import { NAME_KEYWORDS, readAssignment } from './assignment.ts';
 import { type Detector, FAMILIES, type Family } from './detector.ts';
-import { base64Runs, decodeText, unescapeUrl } from './encoded.ts';
+import { base64Runs, beginsAsText, decodeText, unescapeUrl } from './encoded.ts';
 import { type Finding, joined } from './finding.ts';
 import { KeywordGate } from './keyword-gate.ts';
 import { CREDENTIAL_KINDS } from './kinds-credentials.ts';
@@ -117,6 +117,7 @@ export class Recognizer {
       while (at < known.length && known[at]!.end <= run.start) at++;
       const over = known[at];
       if (over !== undefined && over.start <= run.start && over.end >= run.end) continue;
+      if (!beginsAsText(bytes, run)) continue;
       const inner = this.findInside(text.slice(run.start, run.end), depth);
       if (inner !== undefined) findings.push({ start: run.start, end: run.end, ...inner });
     }
@@ -148,7 +149,10 @@ function isMarked(text: string, start: number, end: number): boolean {
 }
 
 function hasLongRun(bytes: Uint8Array, start: number, end: number): boolean {
-  return base64Runs(bytes, start, Math.min(end, start + 65_536)).length > 0 || end - start > 65_536;
+  return (
+    base64Runs(bytes, start, Math.min(end, start + 65_536)).some((run) => beginsAsText(bytes, run)) ||
+    end - start > 65_536
+  );
 }
 
 function readerOf(detector: Detector): Reader {
