@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { type Definition, typesOf } from './crd-types.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -19,12 +19,16 @@ export function generated(): Map<string, string> {
   const files = new Map<string, string>();
   for (const file of readdirSync(new URL('crds/', ROOT)).sort((a, b) => a.localeCompare(b))) {
     if (!file.endsWith('.yaml')) continue;
-    const definition = parse(readFileSync(new URL(`crds/${file}`, ROOT), 'utf8')) as Definition & { kind?: string };
-    if (definition.kind !== 'CustomResourceDefinition') continue;
-    const { kind } = definition.spec.names;
-    const path = ROOMS[kind];
-    if (path === undefined) throw new Error(`crds/${file}: say in ROOMS which room owns ${kind}`);
-    files.set(path, typesOf(definition, `crds/${file}`));
+    // A file may hold several objects, and others than definitions (crds/guards.yaml).
+    for (const document of parseAllDocuments(readFileSync(new URL(`crds/${file}`, ROOT), 'utf8'))) {
+      if (document.errors.length > 0) throw new Error(`crds/${file}: ${document.errors[0]!.message}`);
+      const definition = document.toJS() as Definition & { kind?: string };
+      if (definition.kind !== 'CustomResourceDefinition') continue;
+      const { kind } = definition.spec.names;
+      const path = ROOMS[kind];
+      if (path === undefined) throw new Error(`crds/${file}: say in ROOMS which room owns ${kind}`);
+      files.set(path, typesOf(definition, `crds/${file}`));
+    }
   }
   return files;
 }
