@@ -39,15 +39,17 @@ export class JsonMask {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const out: Buffer[] = [];
     let from = 0;
+    const { length } = bytes;
     let i = 0;
-    while (i < bytes.length) {
+    while (i < length) {
       if (this.inString) {
         i = this.passString(bytes, i);
         continue;
       }
       const c = bytes[i]!;
       if (PLAIN[c] === 1 && this.depth > 0) {
-        i++;
+        do i++;
+        while (i < length && PLAIN[bytes[i]!] === 1);
         continue;
       }
       if (c === QUOTE) {
