@@ -69,8 +69,10 @@ export function answerError(exchange: Exchange, response: ClientResponse, error:
     response.destroy(known);
     return known;
   }
-  const body = Buffer.from(JSON.stringify(toStatus(known, exchange.id)));
-  const headers = statusHeaders(exchange, known, body.length);
+  const status = toStatus(known, exchange.id);
+  const plain = readsErrorsAsText(exchange.request, known);
+  const body = Buffer.from(plain ? `${status.message}\n` : JSON.stringify(status));
+  const headers = statusHeaders(exchange, known, body.length, plain ? 'text/plain; charset=utf-8' : undefined);
   const shown = exchange.request.method === 'HEAD' ? Buffer.alloc(0) : body;
   if (isHttp2(response)) {
     response.writeHead(known.status, grouped(headers));
@@ -112,9 +114,22 @@ function endOnceRead(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
 }
 
+/**
+ * Whether the client would not read a Status: client-go's discovery takes the body as it is, and of a 403 in JSON kubectl
+ * then prints "unknown"; of a text it prints the text.
+ */
+function readsErrorsAsText(request: ClientRequest, error: SallyportError): boolean {
+  return error.status === 403 && /;\s*as=APIGroupDiscoveryList\b/.test(request.headers.accept ?? '');
+}
+
 /** The headers of an error's answer, flat. */
-export function statusHeaders(exchange: Exchange, error: SallyportError, length: number): string[] {
-  const headers = ['content-type', 'application/json', 'content-length', String(length), 'cache-control', 'no-store'];
+export function statusHeaders(
+  exchange: Exchange,
+  error: SallyportError,
+  length: number,
+  contentType = 'application/json',
+): string[] {
+  const headers = ['content-type', contentType, 'content-length', String(length), 'cache-control', 'no-store'];
   headers.push('audit-id', exchange.id, 'x-request-id', exchange.id, 'x-content-type-options', 'nosniff');
   if (error.status === 401) headers.push('www-authenticate', 'Bearer realm="sallyport"');
   if (error.retryAfter !== undefined) headers.push('retry-after', String(Math.ceil(error.retryAfter)));
