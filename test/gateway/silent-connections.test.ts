@@ -64,12 +64,12 @@ describe('silent and slow clients', { timeout: 150_000 }, () => {
   }
 
   it('10,000 connections without a TLS handshake', async () => {
-    await latency();
+    const usual = await latency();
     const before = memory();
     const sockets = await openSockets(10_000);
     try {
       const slowest = Math.max(await latency(), await latency());
-      assert.ok(slowest < 3_000, `a normal client waited ${Math.round(slowest)} ms`);
+      assert.ok(slowest < 3_000 + 10 * usual, `a normal client waited ${Math.round(slowest)} ms`);
       const each = ((memory() - before) * 1024) / sockets.length;
       assert.ok(each < 100, `${Math.round(each)} KiB each`);
       const deadline = Date.now() + 20_000;
@@ -95,6 +95,7 @@ describe('silent and slow clients', { timeout: 150_000 }, () => {
   });
 
   it('connections that fall silent in or after the TLS handshake', async () => {
+    const usual = await latency();
     const half = await openSockets(500);
     // The beginning of a ClientHello's record.
     for (const socket of half) socket.write(Buffer.from([0x16, 3, 1, 2, 0, 1]));
@@ -109,7 +110,7 @@ describe('silent and slow clients', { timeout: 150_000 }, () => {
     const all: Socket[] = [...half, ...whole];
     try {
       const waited = await latency();
-      assert.ok(waited < 3_000, `a normal client waited ${Math.round(waited)} ms`);
+      assert.ok(waited < 3_000 + 10 * usual, `a normal client waited ${Math.round(waited)} ms`);
       const deadline = Date.now() + 15_000;
       while (all.some((socket) => !socket.closed)) {
         assert.ok(Date.now() < deadline, `${all.filter((socket) => !socket.closed).length} are still open`);
