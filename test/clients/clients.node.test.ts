@@ -1,11 +1,14 @@
 import { after, afterEach, before } from 'node:test';
 import { kubectl } from '../cluster/binaries.ts';
 import { nodeStreams } from './client-node.ts';
+import { endings } from './endings.ts';
 import { goStreams } from './go-client.ts';
 import { helm } from './helm.ts';
+import { k9s } from './k9s.ts';
 import { kubectlExec } from './kubectl-exec.ts';
 import { kubectlForward } from './kubectl-forward.ts';
 import { kubectlPods } from './kubectl-pods.ts';
+import { leaks } from './leaks.ts';
 import { pythonStreams } from './python.ts';
 import { busyboxPod, Stage } from './stage.ts';
 
@@ -56,3 +59,6 @@ helm(() => stage);
 goStreams(() => stage);
 nodeStreams(() => stage);
 pythonStreams(() => stage);
+k9s(() => stage);
+endings(() => stage);
+leaks(() => stage);

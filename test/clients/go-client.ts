@@ -101,7 +101,7 @@ export function goStreams(stage: () => Stage): void {
         await go('exec', `--transport=${transport}`, '--count=20', '--parallel=10');
       });
 
-      it('port-forward: big and many at once, half-closed', async () => {
+      it('port-forward: big and many at once, each with its end', async () => {
         await go('forward', `--transport=${transport}`, '--connections=8', '--bytes=2000000');
         await go('forward', `--transport=${transport}`, '--count=10', '--parallel=5');
       });

@@ -1,5 +1,6 @@
 import { after, afterEach, before } from 'node:test';
 import { kubectl } from '../cluster/binaries.ts';
+import { forty } from './forty.ts';
 import { kubectlObjects } from './kubectl-objects.ts';
 import { Stage } from './stage.ts';
 
@@ -27,3 +28,4 @@ kubectlObjects(
   'newest kubectl',
   () => programs.newest,
 );
+forty(() => stage);

@@ -96,6 +96,9 @@ export class Stage {
     const scene = await Scene.open('clients', {
       cluster,
       configuration: { limits: { requestsPerSecond: 5_000, burst: 10_000 } },
+      adjust: ({ identity }) => {
+        identity.oidc[0].clockSkew = '1s';
+      },
     });
     await scene.policy(rules(scene.namespace));
     // Without controllers nobody else makes it, and no Pod is let in without one.

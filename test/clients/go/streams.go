@@ -147,16 +147,18 @@ func echo(port, length int) error {
 	connection.SetDeadline(time.Now().Add(30 * time.Second))
 	sent := make([]byte, length)
 	rand.Read(sent)
-	go func() {
-		connection.Write(sent)
-		connection.(*net.TCPConn).CloseWrite()
-	}()
-	got, err := io.ReadAll(connection)
-	if err != nil {
-		return err
+	go connection.Write(sent)
+	got := make([]byte, length)
+	if read, err := io.ReadFull(connection, got); err != nil {
+		return fmt.Errorf("%d of %d bytes came back: %w", read, length, err)
+	}
+	// Not sooner: containerd gives what is left half a second once one side has ended, without a gateway as well.
+	connection.(*net.TCPConn).CloseWrite()
+	if rest, err := io.ReadAll(connection); err != nil || len(rest) > 0 {
+		return fmt.Errorf("%d bytes more than were sent: %w", len(rest), err)
 	}
 	if md5.Sum(got) != md5.Sum(sent) {
-		return fmt.Errorf("%d of %d bytes came back", len(got), len(sent))
+		return errors.New("other bytes came back")
 	}
 	return nil
 }
