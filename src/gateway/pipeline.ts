@@ -147,6 +147,7 @@ export class Pipeline {
       ...this.outgoingHead(exchange),
       method: operation!.method,
       body: body ?? (announcesBody(request) ? request : null),
+      watch: operation!.verb === 'watch',
     };
   }
 

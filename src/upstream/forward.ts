@@ -1,9 +1,11 @@
 import type { Readable } from 'node:stream';
+import { createSecureContext } from 'node:tls';
 import { type Dispatcher, Pool } from 'undici';
 import { SallyportError } from '../errors.ts';
 import type { UpstreamName } from '../identity/upstream-name.ts';
 import type { Connection } from '../kubernetes/connection.ts';
 import { assertIdentity, identityHeaders } from './identity-headers.ts';
+import { WatchConnections } from './watch-connections.ts';
 
 export interface ForwardOptions {
   readonly maxConnections: number;
@@ -25,6 +27,8 @@ export interface Outgoing {
   /** From the allow-list of src/request/headers.ts only: flat (name, value, …). */
   readonly headers: readonly string[];
   readonly body: Buffer | Readable | null;
+  /** A watch: it shares a connection with others, since it is silent most of the time. */
+  readonly watch?: boolean;
 }
 
 /** Pauses and ends the answer of the API server. */
@@ -52,13 +56,14 @@ export class Forward {
   readonly #connection: Connection;
   readonly #options: ForwardOptions;
   #pool: Pool;
+  #watches: WatchConnections;
   #trust: number;
 
   constructor(connection: Connection, options: ForwardOptions) {
     this.#connection = connection;
     this.#options = options;
     this.#trust = this.#connection.trustRevision();
-    this.#pool = this.#open();
+    [this.#pool, this.#watches] = this.#open();
   }
 
   /** Sends, and feeds the answer to the sink. A request that cannot have been acted on is tried once more. */
@@ -111,6 +116,7 @@ export class Forward {
   }
 
   async close(): Promise<void> {
+    this.#watches.destroy();
     await this.#pool.destroy();
   }
 
@@ -125,6 +131,17 @@ export class Forward {
 
   #dispatch(outgoing: Outgoing, headers: string[], attempt: Attempt): void {
     this.#refreshTrust();
+    if (outgoing.watch === true && outgoing.method === 'GET' && outgoing.body === null) {
+      this.#watches.dispatch(outgoing.target, headers, attempt).then(
+        (sent) => {
+          if (!sent) this.#dispatchPooled(outgoing, headers, attempt);
+        },
+        (error: unknown) => attempt.onResponseError(undefined, error as Error),
+      );
+    } else this.#dispatchPooled(outgoing, headers, attempt);
+  }
+
+  #dispatchPooled(outgoing: Outgoing, headers: string[], attempt: Attempt): void {
     try {
       this.#pool.dispatch(
         {
@@ -140,36 +157,43 @@ export class Forward {
     }
   }
 
-  #open(): Pool {
-    const { serverName } = this.#connection;
+  #open(): [Pool, WatchConnections] {
+    const { server, serverName } = this.#connection;
+    const { connectTimeout, requestTimeout } = this.#options;
     const certificate = this.#connection.clientCertificate();
     const ca = this.#connection.ca();
-    return new Pool(this.#connection.server, {
+    // One for all connections: made anew for each, the parsed CA alone would be 20 KB of every one.
+    const secureContext = createSecureContext({
+      ...(ca === undefined ? {} : { ca }),
+      ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key }),
+    });
+    const pool = new Pool(server, {
       connections: this.#options.maxConnections,
       pipelining: 1,
       allowH2: false,
-      headersTimeout: this.#options.requestTimeout,
+      headersTimeout: requestTimeout,
       // A watch may be silent for as long as nothing happens: silence is not a fault.
       bodyTimeout: 0,
       keepAliveTimeout: 30_000,
       maxHeaderSize: 128 * 1024,
       connect: {
-        timeout: this.#options.connectTimeout,
+        timeout: connectTimeout,
         ...(serverName === undefined ? {} : { servername: serverName }),
-        ...(ca === undefined ? {} : { ca }),
-        ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key }),
+        secureContext,
       },
     });
+    return [pool, new WatchConnections({ server, serverName, secureContext, connectTimeout, requestTimeout })];
   }
 
-  /** A rotated CA or client certificate gets a new pool; what is under way on the old one ends in its own time. */
+  /** A rotated CA or client certificate gets new connections; what is under way on the old one ends in its own time. */
   #refreshTrust(): void {
     const trust = this.#connection.trustRevision();
     if (trust === this.#trust) return;
     this.#trust = trust;
-    const old = this.#pool;
-    this.#pool = this.#open();
-    old.close().catch(() => {});
+    const [pool, watches] = [this.#pool, this.#watches];
+    [this.#pool, this.#watches] = this.#open();
+    pool.close().catch(() => {});
+    watches.retire();
   }
 }
 
