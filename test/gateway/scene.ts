@@ -138,7 +138,11 @@ spec:
           response.on('end', () => resolve(answer(response.statusCode ?? 0, response.headers, chunks)));
         },
       );
-      sent.on('error', reject);
+      sent.on('error', (error: NodeJS.ErrnoException) => {
+        // The gateway may have closed a kept connection as idle at that very moment.
+        if (sent.reusedSocket && error.code === 'ECONNRESET') resolve(this.ask(path, asked));
+        else reject(error);
+      });
       sent.end(body);
     });
   }
