@@ -16,6 +16,13 @@ const UNLIMITED = {
   limits: { requestsPerSecond: 1e6, burst: 1_000_000, parallelRequests: 100_000, parallelStreams: 10_000 },
 };
 
+const open = new Set<Bed>();
+
+/** Whatever is still running, when the benchmark is cut short. */
+export async function stopBeds(): Promise<void> {
+  await Promise.allSettled([...open].map((bed) => bed.stop()));
+}
+
 /** One API server, and all ways to it: whoever asks, it sees the same account impersonating the same user. */
 export class Bed {
   readonly cluster: Cluster;
@@ -47,6 +54,7 @@ export class Bed {
       const agent = await gateway.token({ sub: SUBJECT, groups: [GROUP], exp });
       const upstream = await cluster.serviceAccountToken(gateway.namespace, 'sallyport-gateway', { seconds: 7_200 });
       const bed = new Bed(cluster, namespace, gateway, agent, upstream);
+      open.add(bed);
       const small = { metadata: { name: 'small' }, data: { greeting: 'hello' } };
       await cluster.admin('POST', `/api/v1/namespaces/${namespace}/configmaps`, small);
       return bed;
@@ -81,7 +89,6 @@ export class Bed {
     return { name, url: gateway.url, caPem: gateway.caPem, headers };
   }
 
-  /** As cluster-admin would change something: straight to the API server. */
   async startKubectlProxy(): Promise<RunningProxy> {
     const proxy = await startKubectlProxy(this.cluster, await this.directKubeconfig());
     this.#proxies.push(proxy);
@@ -127,6 +134,7 @@ export class Bed {
   }
 
   async stop(): Promise<void> {
+    open.delete(this);
     await this.load.stop();
     for (const proxy of this.#proxies) await proxy.stop();
     for (const gateway of this.#gateways.reverse()) await gateway.stop();

@@ -52,7 +52,7 @@ export const list: Part = {
     endpoints.push(ours);
     const variants: Variant[] = [];
     for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
-      await warm(bed, ours, protocol);
+      await warm(bed, ours, protocol, plan.warmRequests);
       for (const shape of SHAPES) {
         for (const endpoint of endpoints) {
           variants.push({ endpoint, protocol, shape, milliseconds: [], cpu: [], bytes: 0, peak: 0 });
@@ -84,9 +84,9 @@ async function fill(bed: Bed): Promise<void> {
 }
 
 /** What a process needs for its first requests is not what a list needs. */
-async function warm(bed: Bed, endpoint: Endpoint, protocol: Protocol): Promise<void> {
+async function warm(bed: Bed, endpoint: Endpoint, protocol: Protocol, requests: number): Promise<void> {
   const channel = await bed.load.do('open', endpoint, protocol, 4);
-  await bed.load.do('saturate', channel, bed.small, 8, 1);
+  for (let done = 0; done < requests; ) done += await bed.load.do('saturate', channel, bed.small, 8, 1);
   await bed.load.do('close', channel);
 }
 
@@ -127,7 +127,7 @@ function sectionOf(plan: Plan, variants: readonly Variant[], ours: Endpoint, bef
     notes: [
       `${OBJECTS} ConfigMaps of ${OBJECT_BYTES / 1_024} KiB, read whole; not compressed. Streamed: a watch with sendInitialEvents, up to the bookmark that ends the initial events. ` +
         `${plan.listRounds} rounds; medians, ratios within a round.`,
-      `Growth is the peak of the gateway's resident memory during the list, over what it had after a few thousand small GETs (${megabytes(before)}).`,
+      `Growth is the peak of the gateway's resident memory during the list, over what it had after ${2 * plan.warmRequests} small GETs (${megabytes(before)}).`,
     ],
     tables: [
       {

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { whyNoNode } from '../cluster/cluster.ts';
-import { Bed } from './bed.ts';
+import { Bed, stopBeds } from './bed.ts';
 import { exec } from './exec.ts';
 import { get } from './get.ts';
 import { kubectl } from './kubectl.ts';
@@ -84,4 +84,10 @@ function facts(load: string, seconds: number): Report['facts'] {
   ];
 }
 
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => void stopBeds().finally(() => process.exit(code)));
+}
 process.exitCode = await main();

@@ -10,6 +10,8 @@ export interface Plan {
   readonly getSeconds: number;
   readonly saturationSeconds: number;
   readonly listRounds: number;
+  /** Small GETs, by each protocol, before memory is looked at. */
+  readonly warmRequests: number;
   readonly watches: number;
   readonly fanOuts: number;
   readonly kubectlRounds: number;
@@ -23,6 +25,7 @@ const FULL: Omit<Plan, 'keys' | 'quick'> = {
   getSeconds: 3,
   saturationSeconds: 2,
   listRounds: 5,
+  warmRequests: 1_500,
   watches: 500,
   fanOuts: 10,
   kubectlRounds: 3,
@@ -37,6 +40,7 @@ const QUICK: Omit<Plan, 'keys' | 'quick'> = {
   getSeconds: 1,
   saturationSeconds: 0.5,
   listRounds: 1,
+  warmRequests: 100,
   watches: 50,
   fanOuts: 2,
   kubectlRounds: 1,

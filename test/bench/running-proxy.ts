@@ -4,5 +4,7 @@ import type { Endpoint } from './endpoint.ts';
 export interface RunningProxy {
   readonly endpoint: Endpoint;
   readonly pid: number;
+  /** There is no API server behind it: nothing that changes is told. */
+  readonly answersItself?: boolean;
   stop(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startBareServer } from './bare-server.ts';
 import type { Bed } from './bed.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
 import { GatewayMemory } from './gateway-memory.ts';
@@ -10,15 +11,17 @@ import type { Part, Section } from './section.ts';
 import { kilobytes, number } from './words.ts';
 
 interface Shape {
+  /** What must hold does so for watches; a client's own connection is a second thing, and shown beside. */
+  readonly must?: boolean;
   readonly name: string;
   readonly protocol: Protocol;
   readonly perConnection: number;
 }
 
 const SHAPES: readonly Shape[] = [
+  { name: '100 on a connection', protocol: 'HTTP/2', perConnection: 100, must: true },
   { name: 'a connection each', protocol: 'HTTP/2', perConnection: 1 },
   { name: 'a connection each', protocol: 'HTTP/1.1', perConnection: 1 },
-  { name: '100 on a connection', protocol: 'HTTP/2', perConnection: 100 },
 ];
 const MOST_EACH = 60 * 1_024;
 
@@ -50,6 +53,7 @@ export const watch: Part = {
       const proxies: (RunningProxy | undefined)[] = [
         shape.protocol === 'HTTP/1.1' ? await bed.startKubectlProxy() : undefined,
         await bed.startNginx(),
+        await startBareServer(),
       ];
       for (const proxy of proxies) {
         if (proxy === undefined) continue;
@@ -93,9 +97,17 @@ async function throughProxy(
   await warm(bed, proxy.endpoint, shape, plan);
   const before = usage.resident();
   let after = before;
-  const delays = await withWatches(bed, proxy.endpoint, shape, plan, writer, async () => {
+  const idle = async (): Promise<void> => {
     after = usage.resident();
-  });
+  };
+  const delays = await withWatches(
+    bed,
+    proxy.endpoint,
+    shape,
+    plan,
+    proxy.answersItself === true ? undefined : writer,
+    idle,
+  );
   const resident = (after - before) / plan.watches;
   return { name: proxy.endpoint.name, shape, resident, heap: undefined, external: undefined, delays };
 }
@@ -112,14 +124,14 @@ async function withWatches(
   endpoint: Endpoint,
   shape: Shape,
   plan: Plan,
-  writer: Endpoint,
+  writer: Endpoint | undefined,
   whileIdle?: () => Promise<void>,
 ): Promise<number[]> {
   await bed.load.do('openWatches', endpoint, shape.protocol, pathOf(bed), plan.watches, shape.perConnection);
   await sleep(1_000);
   await whileIdle?.();
   const delays: number[] = [];
-  for (let change = 0; change < plan.fanOuts; change++) {
+  for (let change = 0; writer !== undefined && change < plan.fanOuts; change++) {
     delays.push(...(await bed.load.do('fanOut', writer, bed.small)));
     await sleep(50);
   }
@@ -140,7 +152,8 @@ function sectionOf(plan: Plan, measured: readonly Measured[]): Section {
       'Memory each: what the proxy process has more with the watches open than before, divided by their number; the gateway after its garbage is collected. ' +
         'Before, a tenth of them had been opened and closed.',
       `Fan-out: from the moment before one object is changed until each watch has its event, all ${plan.watches} clients in one process; ${plan.fanOuts} changes.`,
-      'kubectl proxy has no TLS towards its client, and one HTTP/2 connection to the API server; nginx has one upstream connection for each watch.',
+      'kubectl proxy has no TLS towards its client, and one HTTP/2 connection to the API server; nginx has one upstream connection for each watch. ' +
+        '"bare node" is a TLS server of node alone that answers and then says nothing, with no API server behind it: what a client’s own connection costs in node before anything is done with it.',
     ],
     tables: [
       {
@@ -169,7 +182,7 @@ function sectionOf(plan: Plan, measured: readonly Measured[]): Section {
       },
     ],
     musts: measured
-      .filter((one) => one.name === 'gateway')
+      .filter((one) => one.name === 'gateway' && one.shape.must === true)
       .map(({ shape, resident }) => ({
         what: `a watch takes under 60 KB, ${shape.name}, ${shape.protocol}`,
         measured: size(resident),
