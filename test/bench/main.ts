@@ -1,6 +1,7 @@
 /**
  * `make bench`: all parts, side by side, in one run. `BENCH_ONLY=get,list` chooses, `QUICK=1` only shows that everything
- * works, `STRICT=1` exits with 1 where a must is missed. A whole run writes docs/benchmarks.md.
+ * works, `STRICT=1` exits with 1 where a must is missed. A whole run writes docs/benchmarks.md; so does a part of one with
+ * `BENCH_WRITE=1`, and the page then says what was left out.
  */
 import { writeFileSync } from 'node:fs';
 import { whyNoNode } from '../cluster/cluster.ts';
@@ -40,8 +41,12 @@ async function main(): Promise<number> {
   const missed = musts.filter((must) => !must.pass);
   say(`\n${musts.length - missed.length} of ${musts.length} musts hold; ${number(seconds, 0)} s\n`);
   for (const { what, measured } of missed) say(`  MISS  ${what}: ${measured}\n`);
-  if (isWhole(plan)) {
-    writeFileSync(PAGE, asMarkdown({ facts: facts(load, seconds), sections }));
+  const left = PARTS.filter((part) => !plan.keys.has(part.key as (typeof KEYS)[number])).map((part) => part.key);
+  if (isWhole(plan) || (process.env['BENCH_WRITE'] === '1' && !plan.quick)) {
+    writeFileSync(
+      PAGE,
+      asMarkdown({ facts: [...facts(load, seconds), ['parts left out', left.join(', ') || 'none']], sections }),
+    );
     say('written to docs/benchmarks.md\n');
   } else {
     say('not a whole run: docs/benchmarks.md is left as it is\n');
