@@ -21,17 +21,17 @@ export interface Plan {
 }
 
 const FULL: Omit<Plan, 'keys' | 'quick'> = {
-  getRounds: 5,
+  getRounds: 4,
   getSeconds: 3,
   saturationSeconds: 2,
-  listRounds: 5,
+  listRounds: 4,
   warmRequests: 1_500,
   watches: 500,
   fanOuts: 10,
   kubectlRounds: 3,
   starts: 5,
   execRounds: 3,
-  execMegabytes: 200,
+  execMegabytes: 40,
 };
 
 /** A smoke run: that everything works, not what it costs. */

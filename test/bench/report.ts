@@ -19,6 +19,7 @@ export function asMarkdown(report: Report): string {
       `## ${section.title}`,
       ...section.notes,
       ...section.tables.map((table) => markdownTable(table)),
+      ...(section.printed ?? []).map((text) => `\`\`\`\n${text}\n\`\`\``),
     ]),
   ];
   return `${blocks.join('\n\n')}\n`;
@@ -28,6 +29,7 @@ export function asMarkdown(report: Report): string {
 export function asText(section: Section): string {
   const lines = [`\n${section.title}`, ...section.notes.map((note) => `  ${note}`)];
   for (const table of section.tables) lines.push('', textTable(table));
+  for (const text of section.printed ?? []) lines.push('', text);
   if (section.musts.length > 0) lines.push('', textTable(mustTable(section.musts)));
   return `${lines.join('\n')}\n`;
 }

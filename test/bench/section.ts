@@ -19,6 +19,8 @@ export interface Section {
   /** How it was measured, and what was left out and why. */
   readonly notes: readonly string[];
   readonly tables: readonly Table[];
+  /** What another program has printed, as it printed it. */
+  readonly printed?: readonly string[];
   readonly musts: readonly Must[];
 }
 
