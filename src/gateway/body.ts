@@ -1,8 +1,6 @@
 import { SallyportError } from '../errors.ts';
+import { MAX_BODY_LENGTH } from '../request/body.ts';
 import type { Exchange } from './exchange.ts';
-
-/** The API server's own limit on a request body. */
-export const BODY_LIMIT = 3 << 20;
 
 /**
  * Reads the whole body, for a decision that needs it. What it takes is counted against the caller.
@@ -12,7 +10,7 @@ export const BODY_LIMIT = 3 << 20;
 export function readBody(exchange: Exchange, timeout: number): Promise<Buffer> {
   const { request, lease } = exchange;
   const declared = Number(request.headers['content-length'] ?? 0);
-  if (declared > BODY_LIMIT) return Promise.reject(tooLarge());
+  if (declared > MAX_BODY_LENGTH) return Promise.reject(tooLarge());
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let size = 0;
@@ -23,7 +21,7 @@ export function readBody(exchange: Exchange, timeout: number): Promise<Buffer> {
   const onData = (chunk: Buffer): void => {
     size += chunk.length;
     try {
-      if (size > BODY_LIMIT) throw tooLarge();
+      if (size > MAX_BODY_LENGTH) throw tooLarge();
       lease?.hold(chunk.length);
       chunks.push(chunk);
     } catch (error) {
@@ -49,5 +47,8 @@ export function readBody(exchange: Exchange, timeout: number): Promise<Buffer> {
 }
 
 function tooLarge(): SallyportError {
-  return new SallyportError('SP_BODY_TOO_LARGE', `the body is over ${BODY_LIMIT} bytes, the API server's own limit`);
+  return new SallyportError(
+    'SP_BODY_TOO_LARGE',
+    `the body is over ${MAX_BODY_LENGTH} bytes, the API server's own limit`,
+  );
 }
