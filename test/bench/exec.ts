@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { BUSYBOX_IMAGE, whyNoNode } from '../cluster/cluster.ts';
 import { Bed } from './bed.ts';
-import type { Plan } from './plan.ts';
+import { part } from './part.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio } from './quantile.ts';
-import type { Part, Section } from './section.ts';
+import type { Section } from './section.ts';
 import { number, ratio } from './words.ts';
 
 type Direction = 'from the pod' | 'to the pod';
@@ -20,27 +20,33 @@ interface Variant {
   readonly cpu: number[];
 }
 
+interface Size {
+  readonly rounds: number;
+  readonly megabytes: number;
+}
+
 /** Bytes through `kubectl exec`, both ways. */
-export const exec: Part = {
-  key: 'exec',
-  async run(_bed, plan) {
+export const exec = part<Size>(
+  'exec',
+  { full: { rounds: 3, megabytes: 40 }, quick: { rounds: 1, megabytes: 20 } },
+  async (_bed, size) => {
     const why = whyNoNode();
     if (why !== undefined) return leftOut(why);
     // A node of its own, and only now: kubelet's and the controllers' work would show in everything else.
     const bed = await Bed.start({ node: true });
     try {
-      return await measure(bed, plan);
+      return await measure(bed, size);
     } finally {
       await bed.stop();
     }
   },
-};
+);
 
 function leftOut(why: string): Section {
   return { title: 'exec', notes: [`Left out: there is no node to run a pod on (${why}).`], tables: [], musts: [] };
 }
 
-async function measure(bed: Bed, plan: Plan): Promise<Section> {
+async function measure(bed: Bed, size: Size): Promise<Section> {
   await startPod(bed);
   const usage = new ProcessUsage(bed.gateway.pid);
   const ways = [
@@ -53,10 +59,10 @@ async function measure(bed: Bed, plan: Plan): Promise<Section> {
       for (const way of ways) variants.push({ ...way, transport, direction, seconds: [], cpu: [] });
     }
   }
-  for (let round = 0; round < plan.execRounds; round++) {
+  for (let round = 0; round < size.rounds; round++) {
     for (const one of round % 2 === 0 ? variants : variants.toReversed()) {
       const before = usage.cpu();
-      one.seconds.push(await copy(bed, one, plan.execMegabytes));
+      one.seconds.push(await copy(bed, one, size.megabytes));
       one.cpu.push(usage.cpu() - before);
     }
   }
@@ -67,7 +73,7 @@ async function measure(bed: Bed, plan: Plan): Promise<Section> {
   return {
     title: 'exec',
     notes: [
-      `\`kubectl exec\` of ${plan.execMegabytes} MB of zeros, kubectl's own start and end included; ${plan.execRounds} rounds. The gateway reads and re-frames every message.`,
+      `\`kubectl exec\` of ${size.megabytes} MB of zeros, kubectl's own start and end included; ${size.rounds} rounds. The gateway reads and re-frames every message.`,
     ],
     tables: [
       {
@@ -76,9 +82,9 @@ async function measure(bed: Bed, plan: Plan): Promise<Section> {
           one.name,
           one.transport,
           one.direction,
-          number(median(one.seconds.map((seconds) => plan.execMegabytes / seconds)), 0),
+          number(median(one.seconds.map((seconds) => size.megabytes / seconds)), 0),
           ratio(medianRatio(one.seconds, directOf(one).seconds)),
-          one.name === 'gateway' ? number(median(one.cpu) / plan.execMegabytes, 2) : '–',
+          one.name === 'gateway' ? number(median(one.cpu) / size.megabytes, 2) : '–',
         ]),
       },
     ],

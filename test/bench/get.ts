@@ -1,10 +1,10 @@
 import type { Bed } from './bed.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
-import type { Plan } from './plan.ts';
+import { part } from './part.ts';
 import { addPolicies, removePolicies } from './policies.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio, quantile } from './quantile.ts';
-import type { Must, Part, Section } from './section.ts';
+import type { Must, Section } from './section.ts';
 import { number, percent, ratio } from './words.ts';
 
 const MORE_POLICIES = 199;
@@ -29,26 +29,37 @@ interface Variant {
   failed: number;
 }
 
+/** Each round measures every variant once. */
+interface Size {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly saturationSeconds: number;
+}
+
 /** CPU time and added latency of a small GET, side by side. */
-export const get: Part = {
-  key: 'get',
-  async run(bed, plan) {
+export const get = part<Size>(
+  'get',
+  {
+    full: { rounds: 6, seconds: 4, saturationSeconds: 2 },
+    quick: { rounds: 1, seconds: 1, saturationSeconds: 0.5 },
+  },
+  async (bed, size) => {
     const variants = await variantsOf(bed);
     await inPolicyOrder(bed, variants, 0, async (one) => {
       one.channel = await bed.load.do('open', one.endpoint, one.protocol, CONNECTIONS[one.protocol]);
       // Once to let the compilers see what is hot, once to measure.
-      await bed.load.do('saturate', one.channel, bed.small, PARALLEL, plan.saturationSeconds);
-      one.saturation = await bed.load.do('saturate', one.channel, bed.small, PARALLEL, plan.saturationSeconds);
+      await bed.load.do('saturate', one.channel, bed.small, PARALLEL, size.saturationSeconds);
+      one.saturation = await bed.load.do('saturate', one.channel, bed.small, PARALLEL, size.saturationSeconds);
       bed.gateway.log.length = 0;
     });
     const rate = Math.max(20, Math.floor(Math.min(...variants.map((one) => one.saturation)) / 20) * 10);
-    for (let round = 0; round < plan.getRounds; round++) {
-      await inPolicyOrder(bed, variants, round, (one) => measure(bed, one, rate, plan.getSeconds));
+    for (let round = 0; round < size.rounds; round++) {
+      await inPolicyOrder(bed, variants, round, (one) => measure(bed, one, rate, size.seconds));
     }
     for (const one of variants) await bed.load.do('close', one.channel);
-    return sectionOf(bed, plan, variants, rate);
+    return sectionOf(bed, size, variants, rate);
   },
-};
+);
 
 async function variantsOf(bed: Bed): Promise<Variant[]> {
   const proxy = await bed.startKubectlProxy();
@@ -122,7 +133,7 @@ async function measure(bed: Bed, one: Variant, rate: number, seconds: number): P
   bed.gateway.log.length = 0;
 }
 
-function sectionOf(bed: Bed, plan: Plan, variants: readonly Variant[], rate: number): Section {
+function sectionOf(bed: Bed, size: Size, variants: readonly Variant[], rate: number): Section {
   const find = (name: string, protocol: Protocol) =>
     variants.find((one) => one.name === name && one.protocol === protocol)!;
   const reference = find('kubectl proxy', 'HTTP/1.1');
@@ -144,7 +155,7 @@ function sectionOf(bed: Bed, plan: Plan, variants: readonly Variant[], rate: num
     ];
   });
   const notes = [
-    `Open loop at ${rate} requests a second, half of the slowest one's saturation; ${plan.getRounds} rounds of ${plan.getSeconds} s each, in turning order; medians of the rounds, ratios within a round. ` +
+    `Open loop at ${rate} requests a second, half of the slowest one's saturation; ${size.rounds} rounds of ${size.seconds} s each, in turning order; medians of the rounds, ratios within a round. ` +
       'Latency counts from the moment at which a request was due.',
     'CPU is user and system time of the proxy process, its threads and workers. The gateway logs every request, as it does by default. ' +
       'All 200 policies name the caller. Saturation is with 32 requests at once, clients and API server on the same cores.',

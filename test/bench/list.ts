@@ -1,10 +1,10 @@
 import type { Bed } from './bed.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
-import type { Plan } from './plan.ts';
+import { part } from './part.ts';
 import { many } from './policies.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio } from './quantile.ts';
-import type { Part, Section } from './section.ts';
+import type { Section } from './section.ts';
 import { megabytes, number, ratio } from './words.ts';
 
 const OBJECTS = 200;
@@ -38,10 +38,17 @@ interface Variant {
   peak: number;
 }
 
+interface Size {
+  readonly rounds: number;
+  /** Small GETs, by each protocol, before memory is looked at. */
+  readonly warmRequests: number;
+}
+
 /** A list of 50 MB: how much longer through the gate, and what the gate holds of it. */
-export const list: Part = {
-  key: 'list',
-  async run(bed, plan) {
+export const list = part<Size>(
+  'list',
+  { full: { rounds: 8, warmRequests: 1_500 }, quick: { rounds: 1, warmRequests: 100 } },
+  async (bed, size) => {
     await fill(bed);
     const gateway = await bed.freshGateway();
     const usage = new ProcessUsage(gateway.pid);
@@ -52,7 +59,7 @@ export const list: Part = {
     endpoints.push(ours);
     const variants: Variant[] = [];
     for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
-      await warm(bed, ours, protocol, plan.warmRequests);
+      await warm(bed, ours, protocol, size.warmRequests);
       for (const shape of SHAPES) {
         for (const endpoint of endpoints) {
           variants.push({ endpoint, protocol, shape, milliseconds: [], cpu: [], bytes: 0, peak: 0 });
@@ -60,14 +67,14 @@ export const list: Part = {
       }
     }
     const before = usage.resident();
-    for (let round = 0; round < plan.listRounds; round++) {
+    for (let round = 0; round < size.rounds; round++) {
       const order = round % 2 === 0 ? variants : variants.toReversed();
       for (const one of order) await measure(bed, one, one.endpoint === ours ? usage : undefined);
     }
     await gateway.stop();
-    return sectionOf(plan, variants, ours, before);
+    return sectionOf(size, variants, ours, before);
   },
-};
+);
 
 async function fill(bed: Bed): Promise<void> {
   const path = `/api/v1/namespaces/${bed.namespace}/configmaps`;
@@ -107,7 +114,7 @@ async function measure(bed: Bed, one: Variant, usage: ProcessUsage | undefined):
   await bed.load.do('close', channel);
 }
 
-function sectionOf(plan: Plan, variants: readonly Variant[], ours: Endpoint, before: number): Section {
+function sectionOf(size: Size, variants: readonly Variant[], ours: Endpoint, before: number): Section {
   const directOf = ({ protocol, shape }: Variant) =>
     variants.find((one) => one.endpoint.name === 'direct' && one.protocol === protocol && one.shape === shape)!;
   const rows = variants.map((one) => [
@@ -126,8 +133,8 @@ function sectionOf(plan: Plan, variants: readonly Variant[], ours: Endpoint, bef
     title: 'LIST of 50 MB',
     notes: [
       `${OBJECTS} ConfigMaps of ${OBJECT_BYTES / 1_024} KiB, read whole; not compressed. Streamed: a watch with sendInitialEvents, up to the bookmark that ends the initial events. ` +
-        `${plan.listRounds} rounds; medians, ratios within a round.`,
-      `Growth is the peak of the gateway's resident memory during the list, over what it had after ${2 * plan.warmRequests} small GETs (${megabytes(before)}).`,
+        `${size.rounds} rounds; medians, ratios within a round.`,
+      `Growth is the peak of the gateway's resident memory during the list, over what it had after ${2 * size.warmRequests} small GETs (${megabytes(before)}).`,
     ],
     tables: [
       {

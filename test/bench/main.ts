@@ -1,26 +1,27 @@
 /**
  * `make bench`: all parts, side by side, in one run. `BENCH_ONLY=get,list` chooses, `QUICK=1` only shows that everything
  * works, `STRICT=1` exits with 1 where a must is missed. A whole run writes docs/benchmarks.md; so does a part of one with
- * `BENCH_WRITE=1`, and the page then says what was left out.
+ * `BENCH_WRITE=1`, and the page then says what was left out. A part that fails does not take the others with it: the
+ * page says that it failed, and the exit code is 1.
  */
 import { writeFileSync } from 'node:fs';
 import { whyNoNode } from '../cluster/cluster.ts';
 import { Bed, stopBeds } from './bed.ts';
-import { exec } from './exec.ts';
-import { get } from './get.ts';
-import { kubectl } from './kubectl.ts';
-import { list } from './list.ts';
 import { describeLoad, describeMachine, packageVersion } from './machine.ts';
-import { micro } from './micro.ts';
-import { isWhole, type KEYS, type Plan, planOf } from './plan.ts';
+import type { Part } from './part.ts';
+import { PARTS } from './parts.ts';
+import { type Plan, planOf } from './plan.ts';
 import { asMarkdown, asText, type Report } from './report.ts';
-import type { Part, Section } from './section.ts';
-import { start } from './start.ts';
-import { watch } from './watch.ts';
+import type { Section } from './section.ts';
 import { number } from './words.ts';
 
-const PARTS: readonly Part[] = [get, list, watch, kubectl, start, exec, micro];
 const PAGE = new URL('../../docs/benchmarks.md', import.meta.url);
+
+interface Run {
+  readonly bed: Bed;
+  readonly sections: readonly Section[];
+  readonly failed: readonly string[];
+}
 
 function say(text: string): void {
   process.stdout.write(text);
@@ -31,67 +32,75 @@ async function main(): Promise<number> {
     process.stderr.write('The benchmark reads CPU time and memory from /proc: it runs on Linux only.\n');
     return 2;
   }
-  const plan = planOf(process.env);
+  const keys = PARTS.map((part) => part.key);
+  const plan = planOf(process.env, keys);
   const begun = performance.now();
   const load = describeLoad();
   say(`${describeMachine()}; load ${load}\n`);
-  const sections = await measure(plan);
+  const { bed, sections, failed } = await measure(plan);
   const seconds = (performance.now() - begun) / 1_000;
   const musts = sections.flatMap((section) => section.musts);
   const missed = musts.filter((must) => !must.pass);
   say(`\n${musts.length - missed.length} of ${musts.length} musts hold; ${number(seconds, 0)} s\n`);
   for (const { what, measured } of missed) say(`  MISS  ${what}: ${measured}\n`);
-  const left = PARTS.filter((part) => !plan.keys.has(part.key as (typeof KEYS)[number])).map((part) => part.key);
-  if (isWhole(plan) || process.env['BENCH_WRITE'] === '1') {
-    writeFileSync(
-      PAGE,
-      asMarkdown({
-        facts: [
-          ...facts(load, seconds),
-          ['parts left out', left.join(', ') || 'none'],
-          ['kind of run', plan.quick ? 'quick: few rounds, that it works; figures are provisional' : 'full'],
-        ],
-        sections,
-      }),
-    );
+  for (const key of failed) say(`  FAILED  ${key}: not measured to its end\n`);
+  const left = keys.filter((key) => !plan.keys.has(key));
+  // Only a whole run may speak for the project.
+  if ((!plan.quick && left.length === 0) || process.env['BENCH_WRITE'] === '1') {
+    const facts: Report['facts'] = [
+      ...factsOf(bed, load, seconds),
+      ['parts left out', left.join(', ') || 'none'],
+      ...(failed.length === 0 ? [] : [['parts that failed', failed.join(', ')] as const]),
+      ['kind of run', plan.quick ? 'quick: few rounds, that it works; figures are provisional' : 'full'],
+    ];
+    writeFileSync(PAGE, asMarkdown({ facts, sections }));
     say('written to docs/benchmarks.md\n');
   } else {
     say('not a whole run: docs/benchmarks.md is left as it is\n');
   }
-  return missed.length > 0 && process.env['STRICT'] === '1' ? 1 : 0;
+  return failed.length > 0 || (missed.length > 0 && process.env['STRICT'] === '1') ? 1 : 0;
 }
 
-let kubernetes = '';
-let nginx = '';
-
-async function measure(plan: Plan): Promise<Section[]> {
+async function measure(plan: Plan): Promise<Run> {
   const bed = await Bed.start();
-  kubernetes = bed.cluster.version;
   const sections: Section[] = [];
+  const failed: string[] = [];
   try {
     for (const part of PARTS) {
-      if (!plan.keys.has(part.key as (typeof KEYS)[number])) continue;
-      const section = await part.run(bed, plan);
+      if (!plan.keys.has(part.key)) continue;
+      const begun = performance.now();
+      const section = await measureOne(part, bed, plan);
+      if ('failed' in section) failed.push(part.key);
       say(asText(section));
+      say(`\n(${part.key}: ${number((performance.now() - begun) / 1_000, 0)} s)\n`);
       sections.push(section);
     }
-    nginx = 'version' in bed.nginx ? bed.nginx.version : bed.nginx.missing;
   } finally {
     await bed.stop();
   }
-  return sections;
+  return { bed, sections, failed };
 }
 
-function facts(load: string, seconds: number): Report['facts'] {
+async function measureOne(part: Part, bed: Bed, plan: Plan): Promise<Section & { failed?: true }> {
+  try {
+    return await part.measure(bed, plan.quick);
+  } catch (error) {
+    process.stderr.write(`${part.key}: ${error instanceof Error ? error.stack : String(error)}\n`);
+    const reason = error instanceof Error ? error.message : String(error);
+    return { failed: true, title: part.key, notes: [`Failed: ${reason}`], tables: [], musts: [] };
+  }
+}
+
+function factsOf(bed: Bed, load: string, seconds: number): Report['facts'] {
   return [
     ['date', new Date().toISOString().slice(0, 10)],
     ['machine', describeMachine()],
     ['load average before', load],
     ['length of the run', `${number(seconds, 0)} s`],
-    ['Kubernetes, kubectl', kubernetes],
+    ['Kubernetes, kubectl', bed.cluster.version],
     ['Node.js', process.versions.node],
     ['undici', packageVersion('undici')],
-    ['nginx', nginx],
+    ['nginx', 'version' in bed.nginx ? bed.nginx.version : bed.nginx.missing],
     ['node for pods', whyNoNode() ?? 'yes'],
   ];
 }

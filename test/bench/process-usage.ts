@@ -1,8 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
-/** USER_HZ: what /proc counts CPU time in; 100 on every Linux that Node runs on. */
-const TICK_MS = 10;
-
 /** CPU time and memory of running processes, from /proc: Linux only. */
 export class ProcessUsage {
   readonly #root: number;
@@ -12,15 +9,17 @@ export class ProcessUsage {
     this.#root = pid;
   }
 
-  /** Milliseconds of user and system time, all threads and children, those that ended and were waited for among them. */
+  /** Milliseconds of user and system time, all threads and children. A child that has ended is not counted any more. */
   cpu(): number {
-    let ticks = 0;
+    let nanoseconds = 0;
     for (const pid of this.#family()) {
-      const fields = stat(pid);
-      // utime, stime, cutime, cstime: fields 14 to 17 of proc(5).
-      if (fields !== undefined) for (const index of [11, 12, 13, 14]) ticks += Number(fields[index]);
+      for (const thread of entries(`/proc/${pid}/task`)) {
+        // To the nanosecond, where utime and stime of proc(5) count in hundredths of a second.
+        const schedule = read(`/proc/${pid}/task/${thread}/schedstat`);
+        nanoseconds += Number(schedule?.split(' ', 1)[0] ?? 0);
+      }
     }
-    return ticks * TICK_MS;
+    return nanoseconds / 1e6;
   }
 
   /** Resident bytes. */
@@ -48,7 +47,7 @@ export class ProcessUsage {
 
   #family(): number[] {
     const children = new Map<number, number[]>();
-    for (const name of readdirSync('/proc')) {
+    for (const name of entries('/proc')) {
       if (!/^\d+$/.test(name)) continue;
       const parent = Number(stat(Number(name))?.[1]);
       const siblings = children.get(parent);
@@ -65,6 +64,14 @@ export class ProcessUsage {
 function stat(pid: number): string[] | undefined {
   const text = read(`/proc/${pid}/stat`);
   return text?.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 function read(path: string): string | undefined {

@@ -1,6 +1,3 @@
-import type { Bed } from './bed.ts';
-import type { Plan } from './plan.ts';
-
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
@@ -22,10 +19,4 @@ export interface Section {
   /** What another program has printed, as it printed it. */
   readonly printed?: readonly string[];
   readonly musts: readonly Must[];
-}
-
-export interface Part {
-  /** As `BENCH_ONLY` names it. */
-  readonly key: string;
-  run(bed: Bed, plan: Plan): Promise<Section>;
 }

@@ -3,11 +3,11 @@ import { startBareServer } from './bare-server.ts';
 import type { Bed } from './bed.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
 import { GatewayMemory } from './gateway-memory.ts';
-import type { Plan } from './plan.ts';
+import { part } from './part.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { quantile } from './quantile.ts';
 import type { RunningProxy } from './running-proxy.ts';
-import type { Part, Section } from './section.ts';
+import type { Section } from './section.ts';
 import { kilobytes, number } from './words.ts';
 
 interface Shape {
@@ -35,10 +35,16 @@ interface Measured {
   readonly delays: readonly number[];
 }
 
+interface Size {
+  readonly watches: number;
+  readonly fanOuts: number;
+}
+
 /** Idle watches: what one costs in memory, and how fast an event reaches all. */
-export const watch: Part = {
-  key: 'watch',
-  async run(bed, plan) {
+export const watch = part<Size>(
+  'watch',
+  { full: { watches: 500, fanOuts: 10 }, quick: { watches: 50, fanOuts: 2 } },
+  async (bed, size) => {
     const writer = await bed.writer();
     const measured: Measured[] = [];
     for (const shape of SHAPES) {
@@ -48,7 +54,7 @@ export const watch: Part = {
         resident: undefined,
         heap: undefined,
         external: undefined,
-        delays: await withWatches(bed, bed.direct, shape, plan, writer),
+        delays: await withWatches(bed, bed.direct, shape, size, writer),
       });
       const proxies: (RunningProxy | undefined)[] = [
         shape.protocol === 'HTTP/1.1' ? await bed.startKubectlProxy() : undefined,
@@ -57,31 +63,31 @@ export const watch: Part = {
       ];
       for (const proxy of proxies) {
         if (proxy === undefined) continue;
-        measured.push(await throughProxy(bed, proxy, shape, plan, writer));
+        measured.push(await throughProxy(bed, proxy, shape, size, writer));
         await proxy.stop();
       }
-      measured.push(await throughGateway(bed, shape, plan, writer));
+      measured.push(await throughGateway(bed, shape, size, writer));
     }
-    return sectionOf(plan, measured);
+    return sectionOf(size, measured);
   },
-};
+);
 
-async function throughGateway(bed: Bed, shape: Shape, plan: Plan, writer: Endpoint): Promise<Measured> {
+async function throughGateway(bed: Bed, shape: Shape, size: Size, writer: Endpoint): Promise<Measured> {
   const memory = await GatewayMemory.start(bed);
   const endpoint = bed.through(memory.gateway);
-  await warm(bed, endpoint, shape, plan);
+  await warm(bed, endpoint, shape, size);
   const before = await memory.settled();
   let after = before;
-  const delays = await withWatches(bed, endpoint, shape, plan, writer, async () => {
+  const delays = await withWatches(bed, endpoint, shape, size, writer, async () => {
     after = await memory.settled();
   });
   await memory.gateway.stop();
   return {
     name: 'gateway',
     shape,
-    resident: (after.rss - before.rss) / plan.watches,
-    heap: (after.heapUsed - before.heapUsed) / plan.watches,
-    external: (after.external - before.external) / plan.watches,
+    resident: (after.rss - before.rss) / size.watches,
+    heap: (after.heapUsed - before.heapUsed) / size.watches,
+    external: (after.external - before.external) / size.watches,
     delays,
   };
 }
@@ -90,11 +96,11 @@ async function throughProxy(
   bed: Bed,
   proxy: RunningProxy,
   shape: Shape,
-  plan: Plan,
+  size: Size,
   writer: Endpoint,
 ): Promise<Measured> {
   const usage = new ProcessUsage(proxy.pid);
-  await warm(bed, proxy.endpoint, shape, plan);
+  await warm(bed, proxy.endpoint, shape, size);
   const before = usage.resident();
   let after = before;
   const idle = async (): Promise<void> => {
@@ -104,17 +110,17 @@ async function throughProxy(
     bed,
     proxy.endpoint,
     shape,
-    plan,
+    size,
     proxy.answersItself === true ? undefined : writer,
     idle,
   );
-  const resident = (after - before) / plan.watches;
+  const resident = (after - before) / size.watches;
   return { name: proxy.endpoint.name, shape, resident, heap: undefined, external: undefined, delays };
 }
 
 /** A process that has had watches before has what it needs for the first one. */
-async function warm(bed: Bed, endpoint: Endpoint, shape: Shape, plan: Plan): Promise<void> {
-  await bed.load.do('openWatches', endpoint, shape.protocol, pathOf(bed), plan.watches / 10, shape.perConnection);
+async function warm(bed: Bed, endpoint: Endpoint, shape: Shape, size: Size): Promise<void> {
+  await bed.load.do('openWatches', endpoint, shape.protocol, pathOf(bed), size.watches / 10, shape.perConnection);
   await bed.load.do('closeWatches');
   await sleep(500);
 }
@@ -123,15 +129,15 @@ async function withWatches(
   bed: Bed,
   endpoint: Endpoint,
   shape: Shape,
-  plan: Plan,
+  size: Size,
   writer: Endpoint | undefined,
   whileIdle?: () => Promise<void>,
 ): Promise<number[]> {
-  await bed.load.do('openWatches', endpoint, shape.protocol, pathOf(bed), plan.watches, shape.perConnection);
+  await bed.load.do('openWatches', endpoint, shape.protocol, pathOf(bed), size.watches, shape.perConnection);
   await sleep(1_000);
   await whileIdle?.();
   const delays: number[] = [];
-  for (let change = 0; writer !== undefined && change < plan.fanOuts; change++) {
+  for (let change = 0; writer !== undefined && change < size.fanOuts; change++) {
     delays.push(...(await bed.load.do('fanOut', writer, bed.small)));
     await sleep(50);
   }
@@ -144,14 +150,14 @@ function pathOf(bed: Bed): string {
   return `/api/v1/namespaces/${bed.namespace}/configmaps?watch=1&fieldSelector=metadata.name%3Dsmall`;
 }
 
-function sectionOf(plan: Plan, measured: readonly Measured[]): Section {
-  const size = (bytes: number | undefined): string => (bytes === undefined ? '–' : kilobytes(bytes));
+function sectionOf(size: Size, measured: readonly Measured[]): Section {
+  const shown = (bytes: number | undefined): string => (bytes === undefined ? '–' : kilobytes(bytes));
   return {
-    title: `${plan.watches} idle watches`,
+    title: `${size.watches} idle watches`,
     notes: [
       'Memory each: what the proxy process has more with the watches open than before, divided by their number; the gateway after its garbage is collected. ' +
         'Before, a tenth of them had been opened and closed.',
-      `Fan-out: from the moment before one object is changed until each watch has its event, all ${plan.watches} clients in one process; ${plan.fanOuts} changes.`,
+      `Fan-out: from the moment before one object is changed until each watch has its event, all ${size.watches} clients in one process; ${size.fanOuts} changes.`,
       'kubectl proxy has no TLS towards its client, and one HTTP/2 connection to the API server; nginx has one upstream connection for each watch. ' +
         '"bare node" is a TLS server of node alone that answers and then says nothing, with no API server behind it: what a client’s own connection costs in node before anything is done with it.',
     ],
@@ -172,9 +178,9 @@ function sectionOf(plan: Plan, measured: readonly Measured[]): Section {
           name,
           shape.name,
           shape.protocol,
-          size(resident),
-          size(heap),
-          size(external),
+          shown(resident),
+          shown(heap),
+          shown(external),
           number(quantile(delays, 0.5), 1),
           number(quantile(delays, 0.99), 1),
           number(quantile(delays, 1), 1),
@@ -185,7 +191,7 @@ function sectionOf(plan: Plan, measured: readonly Measured[]): Section {
       .filter((one) => one.name === 'gateway' && one.shape.must === true)
       .map(({ shape, resident }) => ({
         what: `a watch takes under 60 KB, ${shape.name}, ${shape.protocol}`,
-        measured: size(resident),
+        measured: shown(resident),
         pass: resident !== undefined && resident < MOST_EACH,
       })),
   };

@@ -1,0 +1,11 @@
+import { exec } from './exec.ts';
+import { get } from './get.ts';
+import { kubectl } from './kubectl.ts';
+import { list } from './list.ts';
+import { micro } from './micro.ts';
+import type { Part } from './part.ts';
+import { start } from './start.ts';
+import { watch } from './watch.ts';
+
+/** In the order in which they run and stand on the page. */
+export const PARTS: readonly Part[] = [get, list, watch, kubectl, start, exec, micro];
