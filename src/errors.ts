@@ -122,6 +122,23 @@ export const ERRORS = declare({
     reason: 'InternalError',
     meaning: 'The API server’s answer could not be read where it has to be masked, so nothing more of it is passed on.',
   },
+  SP_MASKING_NOT_LOADED: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning: 'Masking rules are not loaded, or the watch on them is stale beyond its limit. Nothing passes meanwhile.',
+  },
+  SP_MASKING_RULE_BROKEN: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning:
+      'A MaskingRule that speaks of this caller and request does not compile, so nothing that it matches passes. The message names rule and place; an administrator has to mend it.',
+  },
+  SP_MASKING_NOT_ACCEPTABLE: {
+    status: 406,
+    reason: 'NotAcceptable',
+    meaning:
+      'The answer has to be masked and can be given in JSON only, which the client does not accept: send "Accept: application/json".',
+  },
   SP_UPSTREAM_REFUSED: {
     status: 422,
     reason: 'Invalid',

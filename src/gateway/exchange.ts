@@ -10,6 +10,7 @@ import type { Question } from '../policy/question.ts';
 import type { Body } from '../request/body.ts';
 import type { Operation } from '../request/operation.ts';
 import type { Lease } from './limits.ts';
+import type { ExchangeMasking } from './masking/masking.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
@@ -28,6 +29,8 @@ export class Exchange {
   operation: Operation | undefined;
   identity: UpstreamName | undefined;
   decision: Decision | undefined;
+  /** What masks the answer; undefined where nothing does. */
+  masking: ExchangeMasking | undefined;
   /** What was found out for the decision; ports are judged by it too. */
   findings: Findings | undefined;
   /** Milliseconds that deciding took, without waiting for people. */

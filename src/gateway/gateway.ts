@@ -10,6 +10,7 @@ import { locate } from '../kubernetes/locate.ts';
 import { PolicyStatusWriter } from '../kubernetes/policy-status-writer.ts';
 import { requireKinds } from '../kubernetes/served-kinds.ts';
 import { Transport } from '../kubernetes/transport.ts';
+import { Placeholders } from '../masking/marker.ts';
 import type { Logger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Checks, probeServer } from '../observe/probes.ts';
@@ -23,6 +24,10 @@ import { clientSocket, type Exchange } from './exchange.ts';
 import { Judge } from './judge.ts';
 import { CallerLimits } from './limits.ts';
 import { LiveExchanges } from './live.ts';
+import { Masking } from './masking/masking.ts';
+import { maskingKey } from './masking/masking-key.ts';
+import { MaskingRules } from './masking/masking-rules.ts';
+import { RuleStatusWriter } from './masking/rule-status.ts';
 import { Observer } from './observer.ts';
 import { Pipeline } from './pipeline.ts';
 import { Policies } from './policies.ts';
@@ -35,6 +40,8 @@ const REQUIRED_KINDS = [
   'agentsessions',
   'agentsessions/status',
   'agentfreezes',
+  'maskingrules',
+  'maskingrules/status',
 ];
 
 export interface RunningGateway {
@@ -87,6 +94,21 @@ export async function startGateway(
       log.warn({ error, policy }, 'the status of a policy could not be written; it is tried again'),
   });
   policies.onChange((set) => statuses.report(set.policies));
+  const maskingRules = new MaskingRules({
+    transport,
+    log,
+    metrics,
+    placeholders: new Placeholders(maskingKey(key)),
+    staleAfter: configuration.policy.staleAfter,
+    onFailure,
+  });
+  const ruleStatuses = new RuleStatusWriter({
+    transport,
+    onError: (error, rule) =>
+      log.warn({ error, rule }, 'the status of a masking rule could not be written; it is tried again'),
+  });
+  maskingRules.onChange((set, objects) => ruleStatuses.report(set.rules, objects));
+  const masking = new Masking(maskingRules);
   const sessions = new AgentSessions({
     configuration: identity.sessions,
     audience: configuration.audience,
@@ -113,6 +135,7 @@ export async function startGateway(
   const rooms = {
     authenticate: (exchange: Exchange) => authenticate(authenticator, sessions, metrics, exchange),
     via: (name: Parameters<Via['of']>[0]) => via.of(name, Date.now()),
+    masking,
     judge: new Judge(
       policies,
       new Evidence({
@@ -130,7 +153,7 @@ export async function startGateway(
     },
     recorder: { open: async () => ({ close: () => {} }) },
     forward,
-    stages: [],
+    stages: [masking],
     limits: new CallerLimits(limits, (limit) => metrics.limitsHit.inc(limit)),
     live,
     endpoints: new Endpoints(sessions.endpoint, listen.bodyTimeout),
@@ -161,12 +184,13 @@ export async function startGateway(
   );
 
   readiness.register('policies', () => policies.check());
+  readiness.register('masking', () => maskingRules.check());
   readiness.register('sessions', () => sessions.check());
   readiness.register('issuers', () => authenticator.ready().ready || 'no issuer’s keys are loaded yet');
   let stopping = false;
   readiness.register('stopping', () => !stopping || 'this replica is stopping');
   metrics.beforeScrape(() => {
-    for (const informer of [...policies.informers, ...sessions.informers]) {
+    for (const informer of [...policies.informers, maskingRules.informer, ...sessions.informers]) {
       metrics.watchAge.set(Math.min(informer.age() / 1_000, 1e9), informer.name);
       metrics.watchSynced.set(informer.synced ? 1 : 0, informer.name);
       metrics.watchObjects.set(informer.counts.objects, informer.name);
@@ -175,7 +199,7 @@ export async function startGateway(
 
   const probe = probeServer({ liveness, readiness, metrics });
   const probePort = await listenOn(probe, probes.address, probes.port);
-  await Promise.race([Promise.all([policies.start(), sessions.start()]), denied.promise]);
+  await Promise.race([Promise.all([policies.start(), maskingRules.start(), sessions.start()]), denied.promise]);
   statuses.start();
   const port = await door.listen(listen.address, listen.port);
   log.info({ port, probePort, version, upstream: connection.description }, 'serving');
@@ -193,7 +217,8 @@ export async function startGateway(
       live.endAll('this replica is stopping: run the command again');
       await delay(50);
       door.destroy();
-      await Promise.all([policies.stop(), statuses.stop(), sessions.stop(), authenticator.close(), forward.close()]);
+      await Promise.all([policies.stop(), statuses.stop(), maskingRules.stop(), ruleStatuses.stop()]);
+      await Promise.all([sessions.stop(), authenticator.close(), forward.close()]);
       await transport.close();
       await new Promise((resolve) => probe.close(resolve).closeAllConnections());
       log.info('stopped');

@@ -40,7 +40,8 @@ export class Observer {
 
   /** Once for each exchange. */
   ended(exchange: Exchange, result: Outcome | SallyportError): void {
-    const { operation, caller, decision } = exchange;
+    const { operation, caller, decision, masking } = exchange;
+    masking?.counts.report(this.#metrics);
     const failed = result instanceof SallyportError;
     const duration = performance.now() - exchange.startedAt;
     const closeStream = this.#closeStream.get(exchange);
@@ -74,6 +75,7 @@ export class Observer {
           : { decision: { action: decision.action, policy: decision.policy, rule: decision.rule } }),
         ...(decision === undefined || decision.audit.length === 0 ? {} : { shadow: decision.audit }),
         ...(decision === undefined || decision.faults.length === 0 ? {} : { faults: decision.faults }),
+        ...(masking === undefined || masking.counts.size === 0 ? {} : { masked: masking.counts.list() }),
         status: result.status,
         milliseconds: Math.round(duration * 10) / 10,
         ...(failed ? failureFields(result) : { bytes: result.bytes, end: result.end }),

@@ -12,8 +12,10 @@ import { Exchange } from './exchange.ts';
 import type { Judge } from './judge.ts';
 import type { CallerLimits } from './limits.ts';
 import type { LiveExchanges } from './live.ts';
+import { type Masking, maskableHeaders } from './masking/masking.ts';
 import type { Observer } from './observer.ts';
 import { type Outcome, type RelayLimits, type ResponseStage, relay } from './relay.ts';
+import { UpstreamRefusal } from './upstream-refusal.ts';
 
 /** The rooms a request walks through. Each is built when the process starts; none is looked up on the way. */
 export interface Rooms {
@@ -21,6 +23,7 @@ export interface Rooms {
   authenticate(exchange: Exchange): Promise<Caller>;
   /** The value of `sallyport.dev/via` for a name, now. */
   via(name: UpstreamName): string;
+  readonly masking: Masking;
   readonly judge: Judge;
   readonly approver: Approver;
   readonly recorder: Recorder;
@@ -92,6 +95,7 @@ export class Pipeline {
     await this.identify(exchange);
     if (rooms.endpoints.owns(exchange)) return rooms.endpoints.answer(exchange, response);
     this.describe(exchange);
+    rooms.masking.prepare(exchange);
     await this.decide(exchange);
     const event = await rooms.recorder.open(exchange);
     if (isLongLived(exchange)) {
@@ -134,11 +138,16 @@ export class Pipeline {
 
   /** Allow passes; RequireApproval holds until a person said yes; anything else throws. */
   async decide(exchange: Exchange): Promise<void> {
-    const decision = await this.#rooms.judge.decide(exchange);
-    exchange.decision = decision;
-    if (decision.action === 'Allow') return;
-    if (decision.action === 'RequireApproval') return this.#rooms.approver.hold(exchange);
-    throw new SallyportError(decision.code ?? 'SP_POLICY_DENIED', decision.reason);
+    const { judge, masking, approver } = this.#rooms;
+    try {
+      const decision = await judge.decide(exchange);
+      exchange.decision = decision;
+      if (decision.action === 'Allow') return;
+      if (decision.action === 'RequireApproval') return await approver.hold(exchange);
+      throw new SallyportError(decision.code ?? 'SP_POLICY_DENIED', masking.line(exchange, decision.reason));
+    } catch (error) {
+      throw error instanceof UpstreamRefusal ? masking.refusal(exchange, error) : error;
+    }
   }
 
   #outgoing(exchange: Exchange): Outgoing {
@@ -153,7 +162,8 @@ export class Pipeline {
 
   /** All of a request upstream but its body: the canonical target, allow-listed headers, the caller's name. */
   outgoingHead(exchange: Exchange): Omit<Outgoing, 'body'> {
-    const { request, operation, bodyType, identity, decision } = exchange;
+    const { request, operation, bodyType, identity, decision, masking } = exchange;
+    const headers = forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType });
     const query = excludeNamespace(operation!.query, decision?.excludeNamespace);
     return {
       identity: identity!,
@@ -161,7 +171,7 @@ export class Pipeline {
       requestID: exchange.id,
       method: operation!.method,
       target: query === '' ? operation!.path : `${operation!.path}?${query}`,
-      headers: forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType }),
+      headers: masking === undefined ? headers : maskableHeaders(headers, masking),
     };
   }
 }

@@ -49,6 +49,7 @@ export class Upgrades {
     const rooms = this.#rooms;
     await this.#pipeline.identify(exchange);
     this.#pipeline.describe(exchange);
+    rooms.masking.prepare(exchange);
     exchange.lease!.becomeStream();
     await this.#pipeline.decide(exchange);
     const event = await rooms.recorder.open(exchange);

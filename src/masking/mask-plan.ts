@@ -31,6 +31,11 @@ export interface MaskPlan {
   readonly rule: string;
   readonly placeholders: Placeholders;
   masked?(what: Masked): void;
+  /**
+   * Of an answer with many objects, rules may speak of some only: the plan of one, or undefined where it is exempt. Absent
+   * where all have the same.
+   */
+  forObject?(namespace: string, name: string): MaskPlan | undefined;
 }
 
 /** Kinds with so few possible values that an installation-wide hash could be searched. */

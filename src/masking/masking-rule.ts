@@ -5,6 +5,7 @@ import { FieldPathError, isIdentity, parseFieldPath } from './field-path.ts';
 import type { FieldMask, MaskAction } from './mask-plan.ts';
 import type { MaskingRule, MaskingRuleSpec } from './masking-rule.generated.ts';
 import type { OwnPattern } from './recognizer.ts';
+import { compileScope, type RuleScope } from './rule-scope.ts';
 
 export type { MaskingRule, MaskingRuleSpec } from './masking-rule.generated.ts';
 
@@ -21,6 +22,9 @@ export interface MaskingRuleError {
 export interface CompiledMaskingRule {
   readonly name: string;
   readonly spec: MaskingRuleSpec;
+  readonly uid: string;
+  readonly generation: number;
+  readonly about: RuleScope;
   readonly exempt: boolean;
   readonly action: MaskAction;
   readonly scope: 'Object' | 'Installation';
@@ -58,6 +62,7 @@ export function compileMaskingRule(rule: MaskingRule): CompiledMaskingRule {
   });
   const fields = compileFields(spec, { name, action: action ?? 'Redact', scope }, fail);
   const patterns = compilePatterns(spec, name, fail);
+  const about = compileScope(spec, fail);
   const exempt = spec.exempt === true;
   const masks = (spec.fields?.length ?? 0) + (spec.detectors?.length ?? 0) + (spec.patterns?.length ?? 0) > 0;
   if (exempt === masks) {
@@ -68,7 +73,9 @@ export function compileMaskingRule(rule: MaskingRule): CompiledMaskingRule {
         : 'a rule needs fields, detectors or patterns, or exempts',
     );
   }
-  return { name, spec, exempt, action: action ?? 'Redact', scope, fields, families, patterns, errors };
+  const { uid = '', generation = 0 } = rule.metadata ?? {};
+  const how = { exempt, action: action ?? 'Redact', scope } as const;
+  return { name, spec, uid, generation, about, ...how, fields, families, patterns, errors };
 }
 
 type Fail = (at: string, message: string, column?: number) => undefined;

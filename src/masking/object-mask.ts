@@ -47,16 +47,21 @@ class ObjectMask {
   private readonly out: Buffer[] = [];
   private copied = 0;
   private readonly idle: boolean;
+  private readonly exempt: boolean;
   /** Values masked by their place: a Table's cells may repeat them. */
   private readonly seen = new Set<string>();
 
-  constructor(plan: MaskPlan, bytes: Buffer, hint: ObjectHint) {
-    this.plan = plan;
-    this.idle = plan.recognizer.idle;
+  constructor(wide: MaskPlan, bytes: Buffer, hint: ObjectHint) {
     this.bytes = bytes;
     this.hint = hint;
     this.cursor = new JsonCursor(bytes);
     this.head = readHead(bytes, hint.kind);
+    // Only the object itself says which one it is; what stands in one of its texts says what its author likes.
+    const isNamed = hint.nesting === undefined && this.head.name !== '';
+    const plan = isNamed && wide.forObject !== undefined ? wide.forObject(this.head.namespace, this.head.name) : wide;
+    this.exempt = plan === undefined;
+    this.plan = plan ?? wide;
+    this.idle = this.plan.recognizer.idle;
     // An item of a list whose kind comes later: until it is known, data is taken for a Secret's.
     const guess = this.head.hasData && hint.kind === '' && hint.nesting === undefined ? 'Secret' : hint.kind;
     this.kind = this.head.kind === '' ? guess : this.head.kind;
@@ -64,6 +69,11 @@ class ObjectMask {
   }
 
   run(): Buffer {
+    if (this.exempt) {
+      this.cursor.skip();
+      if (this.cursor.peek() !== -1) throw unreadable('something follows its end');
+      return this.bytes;
+    }
     const masks = this.plan.structure
       ? structureOf(this.kind).map(
           (path) => ({ path, action: 'Redact', scope: 'Object', rule: RULE_STRUCTURE }) as const,

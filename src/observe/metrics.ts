@@ -80,6 +80,17 @@ export class Metrics {
     'action',
     'kind',
   );
+  readonly maskingRules = this.#gauge('masking_rules', 'Masking rules in force.');
+  readonly maskingRulesBroken = this.#gauge(
+    'masking_rules_broken',
+    'Masking rules that do not compile; what they match is refused.',
+  );
+  readonly maskedValues = this.#counter(
+    'masked_values_total',
+    'Values that were masked in answers and streams.',
+    'rule',
+    'kind',
+  );
   readonly auditByDefault = this.#gauge(
     'default_enforcement_audit',
     '1 while the configuration lets everything pass that bedrock does not stop (defaultEnforcement: Audit).',
@@ -129,6 +140,11 @@ export class Metrics {
     if (request.decisionTime !== undefined) this.decisionDuration.observe(request.decisionTime);
     if (request.upstreamTime !== undefined) this.upstreamDuration.observe(request.upstreamTime, verb);
     if (!request.longLived) this.requestDuration.observe(request.total, verb);
+  }
+
+  /** @param rule of a MaskingRule, or of the defaults @param kind of what was recognised, or `field` */
+  masked(rule: string, kind: string, count: number): void {
+    this.maskedValues.add(count, rule, kind);
   }
 
   /** @returns to be called once when the stream has ended. */

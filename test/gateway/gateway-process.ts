@@ -13,7 +13,9 @@ import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { LoopbackIssuer, makeKey } from '../identity/issuer.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-const CRDS = ['agentpolicies', 'agentsessions', 'agentfreezes'].map((name) => join(ROOT, 'crds', `${name}.yaml`));
+const CRDS = ['agentpolicies', 'agentsessions', 'agentfreezes', 'maskingrules'].map((name) =>
+  join(ROOT, 'crds', `${name}.yaml`),
+);
 
 export interface GatewayOptions {
   /** Merged over the configuration, key by key at the top level. */
