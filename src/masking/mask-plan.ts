@@ -1,6 +1,6 @@
 import type { Segment } from './field-path.ts';
 import type { Finding } from './finding.ts';
-import type { Placeholders } from './marker.ts';
+import type { Place, Placeholders } from './marker.ts';
 import type { Recognizer } from './recognizer.ts';
 
 export type MaskAction = 'Redact' | 'Partial' | 'Hash' | 'Drop';
@@ -36,6 +36,11 @@ export interface MaskPlan {
    * where all have the same.
    */
   forObject?(namespace: string, name: string): MaskPlan | undefined;
+  /**
+   * Write-back only, never for an answer: told of each value (one character a byte) and of what is written for it (undefined:
+   * left out); says what to write in its stead, in letters, digits and dots.
+   */
+  trace?(place: Place, value: string, written: string | undefined): string;
 }
 
 /** Kinds with so few possible values that an installation-wide hash could be searched. */
@@ -54,12 +59,23 @@ export const LOW_ENTROPY: ReadonlySet<string> = new Set([
  */
 export function substitute(
   plan: MaskPlan,
-  place: { readonly object: string; readonly path: string; readonly rule: string },
+  place: Place,
   value: string,
   kind: string,
   how: { readonly action: MaskAction; readonly scope: 'Object' | 'Installation' },
 ): string | undefined {
   plan.masked?.({ rule: place.rule, kind, path: place.path });
+  const written = replacement(plan, place, value, kind, how);
+  return plan.trace === undefined ? written : plan.trace(place, value, written);
+}
+
+function replacement(
+  plan: MaskPlan,
+  place: Place,
+  value: string,
+  kind: string,
+  how: { readonly action: MaskAction; readonly scope: 'Object' | 'Installation' },
+): string | undefined {
   switch (how.action) {
     case 'Drop':
       return undefined;
@@ -78,6 +94,21 @@ export function substitute(
 function tailOf(value: string): string {
   const tail = value.slice(value.length - Math.min(4, Math.floor(value.length / 4)));
   return /^[A-Za-z0-9]{1,4}$/.test(tail) ? tail : '';
+}
+
+/**
+ * What to write for a number or a boolean: something of its type, so that clients can read the object.
+ * @returns JSON, or undefined to leave the member out
+ */
+export function substituteScalar(
+  plan: MaskPlan,
+  place: Place,
+  value: string,
+  { action }: FieldMask,
+): string | undefined {
+  plan.masked?.({ rule: place.rule, kind: 'field', path: place.path });
+  const written = action === 'Drop' ? undefined : value === 'true' || value === 'false' ? 'false' : '0';
+  return plan.trace === undefined ? written : `"${plan.trace(place, value, written)}"`;
 }
 
 /** Writes findings in one text of an object. */

@@ -6,7 +6,7 @@ import { JsonCursor, type Span, unreadable } from './json-cursor.ts';
 import { readJsonString, writeJsonString } from './json-string.ts';
 import { type Key, KeyTable, keyOf } from './key-table.ts';
 import { holdsMarker } from './marker.ts';
-import { type FieldMask, type MaskPlan, replacer, substitute } from './mask-plan.ts';
+import { type FieldMask, type MaskPlan, replacer, substitute, substituteScalar } from './mask-plan.ts';
 import { EVENT, type ObjectHead, readHead, siblingText } from './object-head.ts';
 import { isPlausible } from './secret-name.ts';
 import { hasMaskedFields, IDENTITY_MEMBERS, RULE_STRUCTURE, structureOf } from './structure.ts';
@@ -97,10 +97,10 @@ class ObjectMask {
     const start = cursor.at;
     cursor.scalar();
     if (field === undefined || this.bytes[start] === 0x6e) return true;
-    if (field.action === 'Drop') return false;
-    // What is not a string keeps its type, so that clients can read the object.
-    this.put(start, cursor.at, this.bytes[start] === 0x74 || this.bytes[start] === 0x66 ? 'false' : '0');
-    this.plan.masked?.({ rule: field.rule, kind: 'field', path: this.pathText() });
+    const place = { object: this.object, path: this.pathText(), rule: field.rule };
+    const text = substituteScalar(this.plan, place, this.bytes.toString('latin1', start, cursor.at), field);
+    if (text === undefined) return false;
+    this.put(start, cursor.at, text);
     return true;
   }
 
