@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { ConfigurationError, loadConfiguration } from './config/load.ts';
+import { startControllers } from './controller/controllers.ts';
 import { startGateway } from './gateway/gateway.ts';
-import { createLog } from './observe/log.ts';
+import { createLog, type Logger } from './observe/log.ts';
+import { Metrics } from './observe/metrics.ts';
+import { Checks, listenForProbes } from './observe/probes.ts';
 
 /** The version of this build. */
 export const VERSION = (
@@ -13,12 +16,59 @@ export interface Output {
   stderr(text: string): void;
 }
 
+type Configuration = ReturnType<typeof loadConfiguration>;
+
+interface Running {
+  stop(): Promise<unknown>;
+}
+
 /**
  * The process: reads the configuration, serves until SIGTERM or SIGINT, and stops gracefully; a second signal ends it at once.
  * @returns the exit code
  */
 export async function runGateway(file: string, checkOnly: boolean, output: Output): Promise<number> {
-  let configuration: ReturnType<typeof loadConfiguration>;
+  return await run('gateway', file, checkOnly, output, async (configuration, log) => {
+    const metrics = new Metrics(VERSION);
+    const gateway = await startGateway(configuration, log, VERSION, metrics);
+    if (!configuration.controller.enabled) return gateway;
+    try {
+      const controllers = await startControllers(configuration, log, metrics, VERSION);
+      // The lead is given back first, so that another replica has it while this one still drains.
+      return { stop: () => Promise.all([controllers.stop(), gateway.stop()]) };
+    } catch (error) {
+      await gateway.stop();
+      throw error;
+    }
+  });
+}
+
+/** `sallyport controller`: what the gateway runs in the background, on its own. Same configuration, same exit codes. */
+export async function runController(file: string, checkOnly: boolean, output: Output): Promise<number> {
+  return await run('controller', file, checkOnly, output, async (configuration, log) => {
+    const metrics = new Metrics(VERSION);
+    const probes = await listenForProbes(
+      { liveness: new Checks(), readiness: new Checks(), metrics },
+      configuration.probes,
+    );
+    try {
+      const controllers = await startControllers(configuration, log, metrics, VERSION);
+      log.info({ probePort: probes.port, version: VERSION }, 'the controller runs');
+      return { stop: () => Promise.all([controllers.stop(), probes.close()]) };
+    } catch (error) {
+      await probes.close();
+      throw error;
+    }
+  });
+}
+
+async function run(
+  what: string,
+  file: string,
+  checkOnly: boolean,
+  output: Output,
+  start: (configuration: Configuration, log: Logger) => Promise<Running>,
+): Promise<number> {
+  let configuration: Configuration;
   try {
     configuration = loadConfiguration(file);
   } catch (error) {
@@ -31,14 +81,14 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
     return 0;
   }
   const log = createLog(configuration.log.level);
-  let running: Awaited<ReturnType<typeof startGateway>>;
+  let running: Running;
   try {
-    running = await startGateway(configuration, log, VERSION);
+    running = await start(configuration, log);
   } catch (error) {
-    output.stderr(`the gateway cannot start: ${(error as Error).message}\n`);
+    output.stderr(`the ${what} cannot start: ${(error as Error).message}\n`);
     return 1;
   }
-  const code = await new Promise<number>((resolve) => {
+  return await new Promise<number>((resolve) => {
     let stopping = false;
     const stop = (signal: NodeJS.Signals): void => {
       if (stopping) {
@@ -57,5 +107,4 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
   });
-  return code;
 }

@@ -4,6 +4,7 @@ const USAGE = `sallyport: a guarded double gate for AI agents in front of Kubern
 
 For whoever runs the gateway
   sallyport gateway --config FILE [--check]   run the gateway, or only check its configuration
+  sallyport controller --config FILE          run only what the gateway does in the background
   sallyport session list                      agent sessions, newest first
   sallyport session revoke NAME | --agent A   end sessions, open streams with them
   sallyport freeze AGENT | --all              stop an agent, or everyone, within a second
@@ -31,6 +32,7 @@ const io: CommandIO = {
 /** Commands are loaded when they are called: kubectl runs the credential plugin often, and waits for it. */
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
   gateway: async (args) => (await import('./gateway-command.ts')).runGatewayCommand(args, io),
+  controller: async (args) => (await import('./controller-command.ts')).runControllerCommand(args, io),
   session: async (args) => (await import('./session-command.ts')).runSession(args, io),
   freeze: async (args) => (await import('./freeze-command.ts')).runFreeze(args, io),
   unfreeze: async (args) => (await import('./freeze-command.ts')).runUnfreeze(args, io),

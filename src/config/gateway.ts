@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { controller } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { listen, probes } from './listen.ts';
 import { sessions } from './sessions.ts';
@@ -26,6 +27,7 @@ export const gateway = z.strictObject({
   policy: policy.prefault({}).describe('How policies are loaded and asked.'),
   limits: limits.prefault({}).describe('What one caller may take.'),
   streams: streams.prefault({}).describe('exec, attach, port-forward, watch, logs.'),
+  controller: controller.prefault({}).describe('What one replica does for all: decisions, expiry, clean-up.'),
   shutdown: shutdown.prefault({}).describe('How the process stops.'),
   log: log.prefault({}).describe('The log, on standard output, one JSON object a line.'),
 });

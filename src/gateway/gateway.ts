@@ -59,9 +59,9 @@ export async function startGateway(
   configuration: GatewayConfiguration,
   log: Logger,
   version: string,
+  metrics = new Metrics(version),
 ): Promise<RunningGateway> {
   const { upstream, listen, probes, identity, limits, streams, shutdown } = configuration;
-  const metrics = new Metrics(version);
   const liveness = new Checks();
   const readiness = new Checks();
   const connection = locate({

@@ -57,17 +57,19 @@ async function pages(transport: Transport, path: ResourcePath, options: ListOpti
     });
     const page = answer as { metadata?: { resourceVersion?: unknown; continue?: unknown }; items?: unknown } | null;
     const resourceVersion = page?.metadata?.resourceVersion;
-    if (typeof resourceVersion !== 'string' || resourceVersion === '' || !Array.isArray(page?.items)) {
+    // An empty PartialObjectMetadataList has `items: null`.
+    const listed = page?.items === null ? [] : page?.items;
+    if (typeof resourceVersion !== 'string' || resourceVersion === '' || !Array.isArray(listed)) {
       throw malformed('the answer is not a list');
     }
-    for (const item of page.items) {
+    for (const item of listed) {
       if (!isStored(item)) throw malformed('an item without name, uid or resourceVersion');
       items.push(item);
     }
     if (items.length > options.maxObjects) {
       throw new ApiUnreachableError(asked('list', path), 'size', `more than ${options.maxObjects} objects`);
     }
-    const following = page.metadata?.continue;
+    const following = page?.metadata?.continue;
     if (typeof following !== 'string' || following === '') return { items, resourceVersion };
     if (following === next) throw malformed('a page that continues with itself');
     next = following;

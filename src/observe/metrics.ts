@@ -36,6 +36,8 @@ const CODES = new Map(
 const TIMES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const DECISION_TIMES = [0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
+const WAITS = [1, 5, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 14_400, 86_400];
+
 /** Every metric of the process, defined once; docs/metrics.md lists them. Labels take bounded sets of values only. */
 export class Metrics {
   readonly registry = new Registry();
@@ -113,6 +115,22 @@ export class Metrics {
     'verb',
     'resource',
     'code',
+  );
+  readonly leader = this.#gauge('controller_leader', '1 while this replica is the one that runs the controller.');
+  readonly approvalDecisions = this.#counter(
+    'approval_decisions_total',
+    'Words of approvers, by what became of them.',
+    'type',
+  );
+  readonly approvalDecisionTime = this.#histogram(
+    'approval_decision_seconds',
+    'From the request for approval to a person’s word.',
+    WAITS,
+  );
+  readonly approvalsEnded = this.#counter(
+    'approvals_ended_total',
+    'Approvals that ended without being used up.',
+    'reason',
   );
   readonly limitsHit = this.#counter('limits_hit_total', 'Requests refused by a limit of their caller.', 'limit');
   readonly logLinesDropped = this.#counter('log_lines_dropped_total', 'Log lines dropped because nobody read the log.');

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Metrics } from './metrics.ts';
 
 /** @returns true, or one line saying why not. Synchronous: a check that could hang would hang the probe. */
@@ -72,6 +73,26 @@ export function probeServer(probes: Probes): Server {
   server.on('upgrade', (_request, socket) => socket.destroy());
   server.on('connect', (_request, socket) => socket.destroy());
   return server;
+}
+
+/** Serves them. @throws Error where the port cannot be had */
+export async function listenForProbes(
+  probes: Probes,
+  { address, port }: { readonly address: string; readonly port: number },
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const server = probeServer(probes);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, address, () => resolve());
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
 }
 
 async function answer(

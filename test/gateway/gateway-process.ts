@@ -13,7 +13,7 @@ import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { LoopbackIssuer, makeKey } from '../identity/issuer.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-const CRDS = ['agentpolicies', 'agentsessions', 'agentfreezes', 'maskingrules'].map((name) =>
+const CRDS = ['agentpolicies', 'agentsessions', 'agentfreezes', 'maskingrules', 'approvalrequests'].map((name) =>
   join(ROOT, 'crds', `${name}.yaml`),
 );
 

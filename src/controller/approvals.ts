@@ -1,0 +1,203 @@
+import type { ApprovalRequest, ApprovalRequestStatus } from '../approval/approval-request.generated.ts';
+import { conditionOf, endOf } from '../approval/condition.ts';
+import { takeDecision } from '../approval/deciding.ts';
+import { expire, voidRequest } from '../approval/expiry.ts';
+import { grantIsOutdated } from '../approval/session-grant.ts';
+import { giveUpUses } from '../approval/use.ts';
+import { isStatus } from '../kubernetes/api-error.ts';
+import { Informer } from '../kubernetes/informer.ts';
+import { keyOf } from '../kubernetes/object.ts';
+import type { Transport } from '../kubernetes/transport.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Own } from '../upstream/own.ts';
+import { OWN_KINDS } from '../upstream/own-kinds.ts';
+import { ApprovalAudit } from './approval-audit.ts';
+import { slim, writeStatus } from './approval-store.ts';
+import { WorkQueue } from './work-queue.ts';
+
+export interface ApprovalsOptions {
+  readonly transport: Transport;
+  readonly own: Own;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Milliseconds, from the configuration. */
+  readonly maxSignInAge: number;
+  readonly outcomePatience: number;
+  readonly approvalRetention: number;
+}
+
+interface Policy {
+  readonly name: string;
+  readonly uid: string;
+  readonly generation: number;
+}
+
+interface Session {
+  readonly name: string;
+  readonly revoked: boolean;
+}
+
+/**
+ * Brings every ApprovalRequest to where it should be: takes decisions in, ends what is over, gives up the uses of
+ * gateways that are gone, voids session grants whose policy or session is another, removes what ended long ago. Every
+ * write is bound to the revision it was made from, so that even two controllers at once could do no harm.
+ */
+export class Approvals {
+  readonly #options: ApprovalsOptions;
+  readonly #requests: Informer<ApprovalRequest>;
+  readonly #policies: Informer<Policy>;
+  readonly #sessions: Informer<Session>;
+  readonly #queue: WorkQueue;
+  readonly #audit: ApprovalAudit;
+
+  constructor(options: ApprovalsOptions) {
+    this.#options = options;
+    this.#audit = new ApprovalAudit(options.log, options.metrics);
+    this.#queue = new WorkQueue({
+      work: (key) => this.#reconcile(key),
+      workers: 8,
+      onError: (error, key) => {
+        // The watch brings the newer one.
+        if (isStatus(error, 409)) return;
+        options.log.warn({ error, approval: key }, 'an approval request could not be brought on; it is tried again');
+      },
+    });
+    const changed = (object: ApprovalRequest): void => this.#queue.add(keyOf(object));
+    this.#requests = this.#watch('ApprovalRequest', {
+      accept: (object) => slim(object as unknown as ApprovalRequest),
+      handlers: { add: changed, update: changed, delete: (object) => this.#queue.forget(keyOf(object)) },
+    });
+    this.#policies = this.#watch('AgentPolicy', {
+      metadataOnly: true,
+      accept: ({ metadata: { name, uid, generation = 0 } }) => ({ name, uid, generation }),
+      handlers: {
+        update: (policy) => this.#grantsOf((request) => request.spec.policyRef.name === policy.name),
+        delete: (policy) => this.#grantsOf((request) => request.spec.policyRef.name === policy.name),
+      },
+    });
+    this.#sessions = this.#watch('AgentSession', {
+      accept: (object) => ({
+        name: object.metadata.name,
+        revoked: (object as { status?: { revoked?: unknown } }).status?.revoked === true,
+      }),
+      handlers: {
+        update: (session) => this.#grantsOf((request) => request.spec.requester.session === session.name),
+        delete: (session) => this.#grantsOf((request) => request.spec.requester.session === session.name),
+      },
+    });
+  }
+
+  get informers(): readonly Informer<unknown>[] {
+    return [this.#requests, this.#policies, this.#sessions] as readonly Informer<unknown>[];
+  }
+
+  /** Works until the signal aborts; resolves when nothing more will be written. */
+  async run(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    for (const informer of this.informers) informer.start();
+    await Promise.race([aborted, Promise.all(this.informers.map((informer) => informer.whenSynced()))]);
+    // Until now it could not be said of a grant whether it is outdated.
+    this.#grantsOf(() => true);
+    await aborted;
+    await Promise.all([this.#queue.stop(), ...this.informers.map((informer) => informer.stop())]);
+  }
+
+  async #reconcile(key: string): Promise<void> {
+    const object = this.#requests.get(key);
+    if (object === undefined) return;
+    const now = Date.now();
+    const next = this.#next(object, now);
+    if (next !== undefined) {
+      await this.#write(object, next.status);
+      next.audit();
+      return;
+    }
+    if (await this.#clean(object, now)) return;
+    const due = this.#due(object, now);
+    if (due !== undefined) this.#queue.addAfter(key, due - now);
+  }
+
+  /** One step; the watch brings the object back for the one after it. */
+  #next(object: ApprovalRequest, now: number): { status: ApprovalRequestStatus; audit: () => void } | undefined {
+    const deciding = takeDecision(object, now, { maxSignInAge: this.#options.maxSignInAge / 1000 });
+    if (deciding !== undefined) {
+      return { status: deciding.status, audit: () => this.#audit.decided(object, deciding, now) };
+    }
+    const given = giveUpUses(object, now, this.#options.outcomePatience);
+    if (given !== undefined) return { status: given, audit: () => this.#audit.ended(object, given) };
+    const over = expire(object, now) ?? this.#voided(object, now);
+    if (over !== undefined) return { status: over, audit: () => this.#audit.ended(object, over) };
+    return undefined;
+  }
+
+  /** Of a session grant whose policy or session is not what it was. */
+  #voided(object: ApprovalRequest, now: number): ApprovalRequestStatus | undefined {
+    if (object.status?.grantDuration === undefined || !this.#policies.synced || !this.#sessions.synced)
+      return undefined;
+    if (grantIsOutdated(object, this.#policies.get(object.spec.policyRef.name))) {
+      return voidRequest(object, 'PolicyChanged', 'the policy is another one now', now);
+    }
+    const name = object.spec.requester.session;
+    const session = name === undefined ? undefined : this.#sessions.get(`${this.#options.own.namespace}/${name}`);
+    if (session !== undefined && !session.revoked) return undefined;
+    return voidRequest(object, 'SessionEnded', 'the agent session has ended', now);
+  }
+
+  #grantsOf(fits: (request: ApprovalRequest) => boolean): void {
+    for (const request of this.#requests.values()) {
+      if (request.status?.grantDuration !== undefined && endOf(request) === undefined && fits(request)) {
+        this.#queue.add(keyOf(request));
+      }
+    }
+  }
+
+  async #write(object: ApprovalRequest, status: ApprovalRequestStatus): Promise<void> {
+    await writeStatus(this.#options.own, object, status);
+  }
+
+  async #clean(object: ApprovalRequest, now: number): Promise<boolean> {
+    const end = endOf(object);
+    if (end === undefined || now < Date.parse(end.lastTransitionTime) + this.#options.approvalRetention) return false;
+    const { name, namespace, uid = '' } = object.metadata;
+    if (await this.#options.own.delete('ApprovalRequest', { name, namespace }, uid)) this.#audit.removed(object);
+    return true;
+  }
+
+  /** When there is something to do again, Unix milliseconds, if nothing happens before. */
+  #due(object: ApprovalRequest, now: number): number | undefined {
+    const { outcomePatience, approvalRetention } = this.#options;
+    const { status, spec } = object;
+    const times: number[] = [];
+    for (const use of status?.uses ?? []) {
+      if (use.outcome === undefined) times.push(Date.parse(use.time) + outcomePatience);
+    }
+    const end = endOf(object);
+    if (end !== undefined) times.push(Date.parse(end.lastTransitionTime) + approvalRetention);
+    else if (conditionOf(object, 'Approved') === undefined) times.push(Date.parse(spec.expirationTime));
+    else times.push(Date.parse(status?.grantExpirationTime ?? ''));
+    const next = Math.min(...times.filter((time) => time >= now));
+    return Number.isFinite(next) ? next + 1 : undefined;
+  }
+
+  #watch<T>(
+    kind: 'ApprovalRequest' | 'AgentPolicy' | 'AgentSession',
+    rest: Pick<ConstructorParameters<typeof Informer<T>>[1], 'accept' | 'handlers' | 'metadataOnly'>,
+  ): Informer<T> {
+    const { transport, own, log, metrics } = this.#options;
+    const { group, version, resource, placement } = OWN_KINDS[kind];
+    const name = `controller/${kind}`;
+    return new Informer<T>(transport, {
+      name,
+      path: { group, version, resource, ...(placement === 'GatewayNamespace' ? { namespace: own.namespace } : {}) },
+      ...rest,
+      onFailure: (error, failures) => {
+        metrics.watchFailures.inc(name);
+        log.warn({ error, failures, informer: name }, 'a watch failed and is begun anew');
+      },
+    });
+  }
+}

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { GatewayConfiguration } from '../config/gateway.ts';
+import { locate } from '../kubernetes/locate.ts';
+import { requireKinds } from '../kubernetes/served-kinds.ts';
+import { Transport } from '../kubernetes/transport.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { Own } from '../upstream/own.ts';
+import { Approvals } from './approvals.ts';
+import { LeaderElection } from './leader-election.ts';
+
+/** Name of the Lease in the gateway's namespace. */
+export const LEASE = 'sallyport-controller';
+
+export interface RunningControllers {
+  readonly leads: boolean;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts what is done in the background for the whole installation; of any number of replicas one does it. It never ends
+ * the process: whatever fails is logged and tried again.
+ * @throws Error where the API server cannot be asked, or does not serve the kinds
+ */
+export async function startControllers(
+  configuration: GatewayConfiguration,
+  log: Logger,
+  metrics: Metrics,
+  version: string,
+): Promise<RunningControllers> {
+  const { upstream, controller } = configuration;
+  const connection = locate({
+    kubeconfig: upstream.kubeconfig,
+    context: upstream.context,
+    onError: (error) => log.warn({ error }, 'a credential file could not be re-read; the last good one stays in use'),
+  });
+  const transport = new Transport(connection, {
+    connectTimeout: upstream.connectTimeout,
+    userAgent: `sallyport-controller/${version}`,
+    onAnswer: ({ verb, what }, code) => metrics.ownRequests.inc(verb, what, String(code)),
+  });
+  const own = new Own(transport, upstream.namespace);
+  await requireKinds(transport, ['approvalrequests', 'approvalrequests/status']);
+  metrics.leader.set(0);
+  const outcomePatience = Math.max(controller.outcomePatience, upstream.requestTimeout + upstream.connectTimeout);
+  const election = new LeaderElection({
+    own,
+    lease: LEASE,
+    // Of a restarted container the host's name is the same, and the old process may still be ending.
+    identity: `${hostname()}_${randomBytes(6).toString('hex')}`,
+    leaseDuration: controller.leaseDuration,
+    lead: async (signal) => {
+      const approvals = new Approvals({ transport, own, log, metrics, ...controller, outcomePatience });
+      await approvals.run(signal);
+    },
+    onChange: (leads) => {
+      metrics.leader.set(leads ? 1 : 0);
+      log.info({ leads }, leads ? 'leading: this replica takes decisions in' : 'not leading any more');
+    },
+    onError: (error) => log.warn({ error }, 'leader election: the API server could not be asked; it is tried again'),
+  });
+  election.start();
+  return {
+    get leads() {
+      return election.leads;
+    },
+    async stop() {
+      await election.stop();
+      await transport.close();
+    },
+  };
+}
