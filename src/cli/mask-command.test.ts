@@ -32,7 +32,8 @@ suite('sallyport mask', () => {
     const rules = join(folder, 'rules.yaml');
     writeFileSync(
       rules,
-      'kind: MaskingRule\nmetadata: {name: n}\nspec: {patterns: [{name: acme, regex: "acme-[0-9]+"}]}\n',
+      'kind: MaskingRule\nmetadata: {name: n}\nspec: {subjects: [{kind: Group, name: g}], ' +
+        'match: {apiGroups: ["*"], resources: ["*/*"]}, patterns: [{name: acme, regex: "acme-[0-9]+"}]}\n',
     );
     const input = mkdtempSync(join(folder, 'in-'));
     const frame = (channel: number, text: string) =>
