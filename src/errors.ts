@@ -91,6 +91,18 @@ export const ERRORS = declare({
     meaning:
       'This exact request was approved, and what it would change is not what it was when the person saw it. Run it again to have it asked anew.',
   },
+  SP_APPROVAL_LIMIT: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'This needs a person’s approval, and too many requests of this caller (or of all) wait for one already, so nobody was asked. Have those decided first.',
+  },
+  SP_APPROVAL_UNAVAILABLE: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning:
+      'This needs a person’s approval, and what was approved cannot be known or written down just now. Nothing passes meanwhile; try again.',
+  },
   SP_POLICY_ERROR: {
     status: 403,
     reason: 'Forbidden',
@@ -235,6 +247,7 @@ export function toStatus(error: SallyportError, requestID: string): Status {
     message: line,
     reason: declaration.reason,
     details: {
+      ...error.details,
       ...(error.retryAfter === undefined ? {} : { retryAfterSeconds: Math.ceil(error.retryAfter) }),
       causes: [{ reason: error.code, message: line }],
     },

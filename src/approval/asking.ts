@@ -5,7 +5,7 @@ import { conditionOf, endOf, isOver } from './condition.ts';
 import { counterOf, namePrefix, requestName } from './request-name.ts';
 
 /** Seconds after which a person is asked again about what was denied, or what nobody decided or used in time. */
-export const RETRY_AFTER = 600;
+const RETRY_AFTER = 600;
 
 /** A request that a rule holds back. */
 export interface Asking {
@@ -37,8 +37,14 @@ const AT_ONCE = new Set(['GrantEnded', 'TimeEnded', 'TargetChanged', 'PolicyChan
  * Whether a request joins one that is there, is asked about under a new name, or may not be asked about yet.
  * @param requests those of the operation's namespace whose name begins with `namePrefix(digest)`; others do no harm
  * @param now Unix milliseconds
+ * @param retryAfter seconds after which what was denied, or not decided or used in time, can be asked again
  */
-export function ask(requests: readonly ApprovalRequest[], asking: Asking, now: number): Asked {
+export function ask(
+  requests: readonly ApprovalRequest[],
+  asking: Asking,
+  now: number,
+  retryAfter = RETRY_AFTER,
+): Asked {
   const prefix = namePrefix(asking.digest);
   const numbered = requests
     .map((request) => ({ request, counter: counterOf(request.metadata.name, prefix) }))
@@ -48,14 +54,17 @@ export function ask(requests: readonly ApprovalRequest[], asking: Asking, now: n
   const same = numbered
     .map(({ request }) => request)
     .filter(({ spec }) => spec.digest === asking.digest && spec.leg === asking.leg);
-  const live = same.find(
-    (request) => endOf(request) === undefined && !isOver(request, now) && isOnTheseTerms(request, asking),
-  );
+  const live = same.find((request) => isLive(request, now) && isOnTheseTerms(request, asking));
   if (live !== undefined) return { kind: 'Join', request: live };
   const ended = same.find((request) => endOf(request) !== undefined || isOver(request, now));
-  const refusal = ended && refuse(ended, now);
+  const refusal = ended && refuse(ended, now, retryAfter);
   if (refusal !== undefined) return refusal;
   return { kind: 'Create', name: requestName(asking.digest, (numbered[0]?.counter ?? 0) + 1), previous: same[0] };
+}
+
+/** Whether it can still be decided or used. */
+export function isLive(request: ApprovalRequest, now: number): boolean {
+  return endOf(request) === undefined && !isOver(request, now);
 }
 
 /** An approval on other terms than the policy has now is none; nor is one that opened a session, since that has its own way. */
@@ -73,7 +82,7 @@ function isOnTheseTerms({ spec, status }: ApprovalRequest, { policyUID, rule, te
   );
 }
 
-function refuse(request: ApprovalRequest, now: number): Asked | undefined {
+function refuse(request: ApprovalRequest, now: number, after: number): Asked | undefined {
   const { metadata, spec } = request;
   const end = endOf(request);
   if (end?.type === 'Consumed' || end?.type === 'OutcomeUnknown' || (end !== undefined && AT_ONCE.has(end.reason))) {
@@ -81,7 +90,7 @@ function refuse(request: ApprovalRequest, now: number): Asked | undefined {
   }
   const isApproved = conditionOf(request, 'Approved') !== undefined;
   const byClock = isApproved ? (request.status?.grantExpirationTime ?? '') : spec.expirationTime;
-  const retryAfter = Math.ceil((Date.parse(end?.lastTransitionTime ?? byClock) + RETRY_AFTER * 1000 - now) / 1000);
+  const retryAfter = Math.ceil((Date.parse(end?.lastTransitionTime ?? byClock) + after * 1000 - now) / 1000);
   if (!(retryAfter > 0)) return undefined;
   const isRefusal = end !== undefined && (end.type === 'Denied' || end.reason === 'Revoked');
   const what = isRefusal

@@ -24,6 +24,8 @@ export interface NewRequest {
   readonly diff?: ObjectDiff;
   /** Where the store keeps a diff that is too long for the object. */
   readonly diffLocator?: string;
+  /** What an approver must know of how the change was found out. */
+  readonly notes?: readonly string[];
   readonly previous?: ApprovalRequest | undefined;
 }
 
@@ -44,6 +46,7 @@ export function newRequest(wanted: NewRequest, now: number): ApprovalRequest {
     rule: decision.rule,
     reason: decision.reason,
     impersonateGroups: terms.impersonateGroups,
+    notes: wanted.notes,
     previous: wanted.previous,
   });
   return {

@@ -18,6 +18,8 @@ export interface SummaryFacts {
   readonly rule: string;
   readonly reason: string;
   readonly impersonateGroups?: readonly string[];
+  /** What an approver must know of how the change was found out. */
+  readonly notes?: readonly string[] | undefined;
   /** What was asked before about the same request. */
   readonly previous?: ApprovalRequest | undefined;
 }
@@ -32,7 +34,7 @@ export function summaryOf(facts: SummaryFacts): string {
   const say = (word: string, text: string): void => void lines.push(`${word}: ${escapeLine(text)}`);
   const command = kubectlForm(operation);
   if (command !== undefined) say('command', command);
-  for (const warning of warnings(operation)) say('note', warning);
+  for (const note of [...warnings(operation), ...(facts.notes ?? [])]) say('note', note);
   say('request', hideText(requestLine(operation)));
   say('requester', `${caller.username} (${caller.issuer})`);
   if (caller.agent !== undefined) say('agent', caller.agent);

@@ -53,7 +53,7 @@ export function takeUse(
   if (uses.some(({ requestID }) => requestID === use.requestID)) {
     return no('SP_APPROVAL_EXPIRED', 'was used by this very request before');
   }
-  const changed = changeOf(spec.target ?? {}, use.target ?? {});
+  const changed = targetChange(spec.target ?? {}, use.target ?? {});
   if (changed !== undefined) {
     return no('SP_APPROVAL_VOID', `is void: ${changed}`, voidRequest(object, 'TargetChanged', changed, now));
   }
@@ -67,7 +67,8 @@ export function takeUse(
 
 type Target = NonNullable<Use['target']>;
 
-function changeOf(asked: Target, found: Target): string | undefined {
+/** Why what a request would change is not what was asked about; undefined where it is. */
+export function targetChange(asked: Target, found: Target): string | undefined {
   if (asked.uid !== found.uid) return 'the object is not the one it was when this was asked';
   if (asked.resultDigest !== found.resultDigest) return 'the request would have another result than when it was asked';
   return undefined;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { approvals } from './approvals.ts';
 import { controller } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { listen, probes } from './listen.ts';
@@ -25,6 +26,7 @@ export const gateway = z.strictObject({
     .describe('The audience of this gateway’s own tokens (agent sessions).'),
   identity,
   policy: policy.prefault({}).describe('How policies are loaded and asked.'),
+  approvals: approvals.prefault({}).describe('How people are asked.'),
   limits: limits.prefault({}).describe('What one caller may take.'),
   streams: streams.prefault({}).describe('exec, attach, port-forward, watch, logs.'),
   controller: controller.prefault({}).describe('What one replica does for all: decisions, expiry, clean-up.'),

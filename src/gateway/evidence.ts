@@ -146,6 +146,15 @@ export class Evidence {
     return `${path} could not be read (HTTP ${answer.status})`;
   }
 
+  /**
+   * The body as it is decided on and forwarded; undefined where the request announces none.
+   * @throws SallyportError when it cannot be read or understood
+   */
+  async body(exchange: Exchange): Promise<Body | undefined> {
+    if (exchange.parsedBody === undefined && !announcesBody(exchange.request)) return undefined;
+    return await this.#body(exchange);
+  }
+
   async #body(exchange: Exchange): Promise<Body> {
     const { request, operation } = exchange;
     const encoding = request.headers['content-encoding'];
@@ -169,7 +178,7 @@ function uidOf(object: Findings['target']): string | undefined {
   return typeof uid === 'string' ? uid : undefined;
 }
 
-function acceptJSON(headers: readonly string[]): string[] {
+export function acceptJSON(headers: readonly string[]): string[] {
   const result: string[] = [...JSON_ONLY];
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!.toLowerCase();
@@ -178,13 +187,13 @@ function acceptJSON(headers: readonly string[]): string[] {
   return result;
 }
 
-function withDryRun(query: string): string {
+export function withDryRun(query: string): string {
   const rest = query.split('&').filter((pair) => pair !== '' && !/^dryRun(=|$)/.test(pair));
   return [...rest, 'dryRun=All'].join('&');
 }
 
 /** The path of the object that a subresource belongs to. */
-function parentPath(operation: Operation): string {
+export function parentPath(operation: Operation): string {
   const { apiGroup, apiVersion, resource, namespace, name } = operation;
   const root = apiGroup === '' ? `/api/${apiVersion}` : `/apis/${apiGroup}/${apiVersion}`;
   const scope = namespace === '' || resource === 'namespaces' ? '' : `/namespaces/${encodeURIComponent(namespace)}`;

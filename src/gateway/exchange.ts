@@ -9,6 +9,7 @@ import type { Decision } from '../policy/decision.ts';
 import type { Question } from '../policy/question.ts';
 import type { Body } from '../request/body.ts';
 import type { Operation } from '../request/operation.ts';
+import type { Permit } from './approval/permit.ts';
 import type { Lease } from './limits.ts';
 import type { ExchangeMasking } from './masking/masking.ts';
 
@@ -35,6 +36,8 @@ export class Exchange {
   findings: Findings | undefined;
   /** Milliseconds that deciding took, without waiting for people. */
   decisionDuration: number | undefined;
+  /** By what it was let through, where it needs a person's word. */
+  permit: Permit | undefined;
   lease: Lease | undefined;
   parsedBody: Body | undefined;
   /** The body, where a decision had to read it; it is then what is forwarded. */

@@ -18,6 +18,7 @@ import { Forward } from '../upstream/forward.ts';
 import { Own } from '../upstream/own.ts';
 import { secretStore } from '../upstream/secret-store.ts';
 import { AgentSessions } from './agent-sessions.ts';
+import { approvals } from './approval/approvals.ts';
 import { Endpoints } from './endpoints.ts';
 import { Evidence } from './evidence.ts';
 import { clientSocket, type Exchange } from './exchange.ts';
@@ -42,6 +43,8 @@ const REQUIRED_KINDS = [
   'agentfreezes',
   'maskingrules',
   'maskingrules/status',
+  'approvalrequests',
+  'approvalrequests/status',
 ];
 
 export interface RunningGateway {
@@ -132,25 +135,34 @@ export async function startGateway(
   const via = new Via(key);
   const observer = new Observer(metrics, log, (fault) => statuses.fault(fault.policy, fault.rule, fault.message));
   let door: FrontDoor | undefined;
+  const evidence = new Evidence({
+    forward,
+    via: (exchange) => via.of(exchange.identity!, Date.now()),
+    namespace: (name) => policies.namespace(name),
+    servedByAPIServer: (group, version) => policies.servedByAPIServer(group, version),
+    bodyTimeout: listen.bodyTimeout,
+  });
+  const judge = new Judge(policies, evidence);
+  const asking = approvals({
+    configuration: configuration.approvals,
+    installationKey: key,
+    transport,
+    own,
+    forward,
+    decide: (exchange) => pipeline.decide(exchange),
+    evidence,
+    via: (name) => via.of(name, Date.now()),
+    servedByAPIServer: (group, version) => policies.servedByAPIServer(group, version),
+    log,
+    metrics,
+    onFailure,
+  });
   const rooms = {
     authenticate: (exchange: Exchange) => authenticate(authenticator, sessions, metrics, exchange),
     via: (name: Parameters<Via['of']>[0]) => via.of(name, Date.now()),
     masking,
-    judge: new Judge(
-      policies,
-      new Evidence({
-        forward,
-        via: (exchange) => via.of(exchange.identity!, Date.now()),
-        namespace: (name) => policies.namespace(name),
-        servedByAPIServer: (group, version) => policies.servedByAPIServer(group, version),
-        bodyTimeout: listen.bodyTimeout,
-      }),
-    ),
-    approver: {
-      hold: async (exchange: Exchange) => {
-        throw new SallyportError('SP_APPROVAL_REQUIRED', exchange.decision!.reason);
-      },
-    },
+    judge,
+    approver: asking.gate,
     recorder: { open: async () => ({ close: () => {} }) },
     forward,
     stages: [masking],
@@ -161,7 +173,7 @@ export async function startGateway(
     relayLimits: listen,
     closing: () => door?.closing ?? false,
   };
-  const pipeline = new Pipeline(rooms);
+  const pipeline: Pipeline = new Pipeline(rooms);
   const upgrades = new Upgrades(pipeline, rooms, { ...streams, ...upstream });
   door = new FrontDoor(
     { ...listen, ...listen.tls, clientCAFile: identity.clientCertificates?.caFile },
@@ -186,11 +198,12 @@ export async function startGateway(
   readiness.register('policies', () => policies.check());
   readiness.register('masking', () => maskingRules.check());
   readiness.register('sessions', () => sessions.check());
+  readiness.register('approvals', () => asking.check());
   readiness.register('issuers', () => authenticator.ready().ready || 'no issuer’s keys are loaded yet');
   let stopping = false;
   readiness.register('stopping', () => !stopping || 'this replica is stopping');
   metrics.beforeScrape(() => {
-    for (const informer of [...policies.informers, maskingRules.informer, ...sessions.informers]) {
+    for (const informer of [...policies.informers, maskingRules.informer, ...sessions.informers, asking.informer]) {
       metrics.watchAge.set(Math.min(informer.age() / 1_000, 1e9), informer.name);
       metrics.watchSynced.set(informer.synced ? 1 : 0, informer.name);
       metrics.watchObjects.set(informer.counts.objects, informer.name);
@@ -199,7 +212,8 @@ export async function startGateway(
 
   const probe = probeServer({ liveness, readiness, metrics });
   const probePort = await listenOn(probe, probes.address, probes.port);
-  await Promise.race([Promise.all([policies.start(), maskingRules.start(), sessions.start()]), denied.promise]);
+  const loading = [policies.start(), maskingRules.start(), sessions.start(), asking.start()];
+  await Promise.race([Promise.all(loading), denied.promise]);
   statuses.start();
   const port = await door.listen(listen.address, listen.port);
   log.info({ port, probePort, version, upstream: connection.description }, 'serving');
@@ -217,6 +231,7 @@ export async function startGateway(
       live.endAll('this replica is stopping: run the command again');
       await delay(50);
       door.destroy();
+      await asking.stop();
       await Promise.all([policies.stop(), statuses.stop(), maskingRules.stop(), ruleStatuses.stop()]);
       await Promise.all([sessions.stop(), authenticator.close(), forward.close()]);
       await transport.close();

@@ -46,9 +46,16 @@ export class Judge {
   judgePort(exchange: Exchange, port: number): void {
     const set = this.#policies.current();
     const decision = set.decide({ ...question(exchange, exchange.findings ?? {}), ports: [port] });
-    if (decision.action === 'Allow') return;
+    if (decision.action === 'Allow' || isPermitted(exchange, decision)) return;
     throw new SallyportError(decision.code ?? 'SP_POLICY_DENIED', `port ${port}: ${decision.reason}`);
   }
+}
+
+/** Ports are not known when a person is asked about a port-forward: what they let through is the rule that asked. */
+function isPermitted({ permit }: Exchange, decision: Decision): boolean {
+  if (permit === undefined || decision.action !== 'RequireApproval') return false;
+  const { policyRef, ruleName } = permit.request.spec;
+  return policyRef.uid === decision.policyUID && ruleName === decision.rule;
 }
 
 function question(exchange: Exchange, findings: Findings): Question {

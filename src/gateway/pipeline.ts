@@ -5,6 +5,7 @@ import { forwardableHeaders, identityHeader } from '../request/headers.ts';
 import { parseRequest } from '../request/request.ts';
 import type { Forward, Outgoing } from '../upstream/forward.ts';
 import { answerError, asSallyportError } from './answer.ts';
+import { TargetMoved } from './approval/permit.ts';
 import type { Endpoints } from './endpoints.ts';
 import { announcesBody } from './evidence.ts';
 import type { ClientRequest, ClientResponse } from './exchange.ts';
@@ -44,6 +45,11 @@ export interface Approver {
    * @throws SallyportError SP_APPROVAL_REQUIRED and its kin
    */
   hold(exchange: Exchange): Promise<void>;
+  /**
+   * After the API server has found another object than the one that was looked at: judges and looks again.
+   * @throws SallyportError SP_APPROVAL_VOID and its kin
+   */
+  again(exchange: Exchange): Promise<void>;
 }
 
 /** Keeps what a caller did. */
@@ -82,6 +88,7 @@ export class Pipeline {
     } catch (error) {
       observer.ended(exchange, answerError(exchange, response, error));
     } finally {
+      exchange.permit?.end();
       live.remove(exchange);
       exchange.lease?.release();
       // The last bytes too have to be taken: a client with a window of zero would hold them, and its stream, for ever.
@@ -97,14 +104,15 @@ export class Pipeline {
     this.describe(exchange);
     rooms.masking.prepare(exchange);
     await this.decide(exchange);
+    await this.hold(exchange);
     const event = await rooms.recorder.open(exchange);
     if (isLongLived(exchange)) {
       rooms.live.watchExpiry(exchange);
       rooms.observer.streaming(exchange);
+      exchange.permit?.opened();
     }
     try {
-      const outgoing = this.#outgoing(exchange);
-      const outcome = await relay(exchange, response, rooms.forward, outgoing, rooms.stages, rooms.relayLimits);
+      const outcome = await this.#forward(exchange, response);
       event.close(outcome);
       return outcome;
     } catch (error) {
@@ -136,22 +144,41 @@ export class Pipeline {
     exchange.operation = parseRequest(request.method!, requestTarget(request), { contentType });
   }
 
-  /** Allow passes; RequireApproval holds until a person said yes; anything else throws. */
+  /** Allow passes, RequireApproval is for a person to say; anything else throws. */
   async decide(exchange: Exchange): Promise<void> {
-    const { judge, masking, approver } = this.#rooms;
+    const { judge, masking } = this.#rooms;
     try {
       const decision = await judge.decide(exchange);
       exchange.decision = decision;
       if (decision.action === 'Allow') return;
-      if (decision.action === 'RequireApproval') return await approver.hold(exchange);
-      throw new SallyportError(decision.code ?? 'SP_POLICY_DENIED', masking.line(exchange, decision.reason));
+      const reason = masking.line(exchange, decision.reason);
+      if (decision.action === 'Deny') throw new SallyportError(decision.code ?? 'SP_POLICY_DENIED', reason);
+      exchange.decision = { ...decision, reason };
     } catch (error) {
       throw error instanceof UpstreamRefusal ? masking.refusal(exchange, error) : error;
     }
   }
 
+  /** Where a rule wants a person's word: returns once it was given. */
+  async hold(exchange: Exchange): Promise<void> {
+    if (exchange.decision!.action === 'RequireApproval') await this.#rooms.approver.hold(exchange);
+  }
+
+  async #forward(exchange: Exchange, response: ClientResponse): Promise<Outcome> {
+    const { forward, stages, relayLimits, approver } = this.#rooms;
+    for (;;) {
+      try {
+        return await relay(exchange, response, forward, this.#outgoing(exchange), stages, relayLimits);
+      } catch (error) {
+        if (!(error instanceof TargetMoved)) throw error;
+        await approver.again(exchange);
+      }
+    }
+  }
+
   #outgoing(exchange: Exchange): Outgoing {
-    const { request, operation, body } = exchange;
+    const { request, operation, permit } = exchange;
+    const body = permit?.guarded?.body ?? exchange.body;
     return {
       ...this.outgoingHead(exchange),
       method: operation!.method,
@@ -162,9 +189,9 @@ export class Pipeline {
 
   /** All of a request upstream but its body: the canonical target, allow-listed headers, the caller's name. */
   outgoingHead(exchange: Exchange): Omit<Outgoing, 'body'> {
-    const { request, operation, bodyType, identity, decision, masking } = exchange;
+    const { request, operation, bodyType, identity, decision, masking, permit } = exchange;
     const headers = forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType });
-    const query = excludeNamespace(operation!.query, decision?.excludeNamespace);
+    const query = excludeNamespace(permit?.guarded?.query ?? operation!.query, decision?.excludeNamespace);
     return {
       identity: identity!,
       via: this.#rooms.via(identity!),

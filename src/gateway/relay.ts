@@ -1,6 +1,7 @@
 import { SallyportError } from '../errors.ts';
 import { credentialRefused, type Forward, type Outgoing } from '../upstream/forward.ts';
 import { writeHead } from './answer.ts';
+import { TargetMoved } from './approval/permit.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
 import { Outlet } from './outlet.ts';
 
@@ -36,7 +37,7 @@ export interface RelayLimits {
 
 /**
  * Forwards, and passes the answer on as the client takes it; nothing is held but what is in flight.
- * @throws SallyportError when no answer came; once one has begun, a failure cuts the client's connection instead.
+ * @throws TargetMoved where an approved change has to be looked at again; SallyportError when no answer came; once one has begun, a failure cuts the client's connection instead.
  */
 export function relay(
   exchange: Exchange,
@@ -64,6 +65,8 @@ export function relay(
     resolve({ status, bytes: outlet?.bytes ?? 0, upstreamDuration, end });
   };
   const onEnd = (): void => {
+    // What came of a use is waited for: cut off here, nobody could say whether it was carried out.
+    if (exchange.clientLeft && exchange.permit?.kind === 'Use' && status === 0) return;
     call.abort();
     if (done) return;
     if (exchange.clientLeft) finish('ClientLeft');
@@ -80,6 +83,7 @@ export function relay(
   if (exchange.clientLeft) return Promise.resolve({ status, bytes: 0, upstreamDuration, end: 'ClientLeft' });
   if (exchange.signal.aborted) return Promise.reject(exchange.signal.reason);
   const call = forward.send(outgoing, {
+    sent: () => exchange.permit?.sent(),
     head: (code, headers, control) => {
       upstreamDuration = performance.now() - sentAt;
       status = code;
@@ -88,6 +92,12 @@ export function relay(
         call.abort();
         return void fail(credentialRefused());
       }
+      if (exchange.permit?.repeats(code) === true) {
+        call.abort();
+        return void fail(new TargetMoved());
+      }
+      exchange.permit?.answered(code);
+      if (exchange.clientLeft) return void onEnd();
       try {
         for (const stage of stages) {
           const transform = stage.open(exchange, code, headers);

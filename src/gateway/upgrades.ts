@@ -40,6 +40,7 @@ export class Upgrades {
     } catch (error) {
       observer.ended(exchange, refuse(exchange, socket, error));
     } finally {
+      exchange.permit?.end();
       live.remove(exchange);
       exchange.lease?.release();
     }
@@ -52,6 +53,7 @@ export class Upgrades {
     rooms.masking.prepare(exchange);
     exchange.lease!.becomeStream();
     await this.#pipeline.decide(exchange);
+    await this.#pipeline.hold(exchange);
     const event = await rooms.recorder.open(exchange);
     try {
       await rooms.judge.confirmTarget(exchange);
@@ -96,6 +98,8 @@ export class Upgrades {
       },
       answerHeaders: ['Audit-ID', exchange.id, 'X-Request-Id', exchange.id],
       judgePort: async (port) => judge.judgePort(exchange, port),
+      onSent: () => exchange.permit?.sent(),
+      onAnswer: (status) => exchange.permit?.answered(status),
       signal: exchange.signal,
       limits: this.#options,
       tap: undefined,
@@ -106,6 +110,7 @@ export class Upgrades {
 function live(rooms: Rooms, exchange: Exchange): void {
   rooms.live.watchExpiry(exchange);
   rooms.observer.streaming(exchange);
+  exchange.permit?.opened();
 }
 
 function refuse(exchange: Exchange, socket: Duplex, error: unknown): SallyportError {

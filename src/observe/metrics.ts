@@ -132,6 +132,18 @@ export class Metrics {
     'Approvals that ended without being used up.',
     'reason',
   );
+  readonly approvals = this.#counter(
+    'approvals_total',
+    'Steps in the life of approvals that this gateway took.',
+    'step',
+  );
+  readonly approvalsPending = this.#gauge('approvals_pending', 'Approval requests that wait for a person.');
+  readonly approvalHolds = this.#gauge('approval_holds', 'Connections that wait for a person.');
+  readonly approvalWait = this.#histogram(
+    'approval_wait_seconds',
+    'How long connections waited for a person, decided or not.',
+    WAITS,
+  );
   readonly limitsHit = this.#counter('limits_hit_total', 'Requests refused by a limit of their caller.', 'limit');
   readonly logLinesDropped = this.#counter('log_lines_dropped_total', 'Log lines dropped because nobody read the log.');
   readonly buildInfo = this.#gauge('build_info', 'Always 1; version of the gateway and of Node.js.', 'version', 'node');

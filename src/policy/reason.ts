@@ -34,10 +34,9 @@ export const reasons = {
       `${id}: ${message === '' ? `denies ${what}` : message}; do something else, or ask who keeps the policy ${policy.name}`,
     ),
 
-  needsApproval: ({ id, policy }: BoundRule, message: string, what: string): string =>
-    line(
-      `${id}: ${message === '' ? what : message}; it needs a person's approval: ask one to do it, or ask who keeps the policy ${policy.name}`,
-    ),
+  /** What to do is not for the policy to say: only who asks a person knows under which name they are asked. */
+  needsApproval: ({ id }: BoundRule, message: string, what: string): string =>
+    line(`${id}: ${message === '' ? what : message}`),
 
   broken: ({ id, policy }: BoundRule): string =>
     line(

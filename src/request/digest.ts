@@ -3,7 +3,7 @@ import { SallyportError } from '../errors.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { Body } from './body.ts';
 import type { Json } from './json.ts';
-import { normalAdmissionObject, normalIntentBody } from './normal-body.ts';
+import { normalAdmissionObject, normalIntentBody, normalResult } from './normal-body.ts';
 import type { Operation } from './operation.ts';
 import { Query } from './query.ts';
 
@@ -102,6 +102,35 @@ export function admissionDigest(
     out.add('object');
     out.add(normalAdmissionObject(operation, object));
   }
+  return out.end();
+}
+
+/**
+ * A digest of what a write would leave behind, by its dry run: what a person was shown is bound by it. Left out is what
+ * the server fills in anew each time (`normalResult`).
+ *
+ * @param result the object that the dry run gave; `status`, where it was refused: then the refusal is what is bound
+ */
+export function resultDigest(
+  key: KeyObject | Uint8Array,
+  operation: Pick<Operation, 'apiGroup' | 'resource' | 'subresource'>,
+  result: { readonly object: Json } | { readonly status: number },
+): string {
+  const out = new Digest(key, 'sallyport.dev/result/v1');
+  if ('status' in result) {
+    out.add('refused');
+    out.add(String(result.status));
+  } else {
+    out.add('object');
+    out.add(normalResult(operation, result.object));
+  }
+  return out.end();
+}
+
+/** A digest of which objects a deletion of a collection would meet. @param uids in any order */
+export function collectionDigest(key: KeyObject | Uint8Array, uids: readonly string[]): string {
+  const out = new Digest(key, 'sallyport.dev/collection/v1');
+  out.list([...uids].sort());
   return out.end();
 }
 

@@ -29,7 +29,14 @@ export function normalAdmissionObject(
   operation: Pick<Operation, 'apiGroup' | 'resource' | 'subresource'>,
   object: Json,
 ): string {
-  const normal = new Normal();
+  return fillAdmission(new Normal(), operation, object);
+}
+
+function fillAdmission(
+  normal: Normal,
+  operation: Pick<Operation, 'apiGroup' | 'resource' | 'subresource'>,
+  object: Json,
+): string {
   if (isObject(object)) {
     const metadata = object.get('metadata');
     for (const name of ['uid', 'creationTimestamp', 'resourceVersion', 'generation']) normal.omit(metadata, name);
@@ -42,6 +49,31 @@ export function normalAdmissionObject(
     markTokenVolumes(normal, object);
   }
   return normal.write(object);
+}
+
+/**
+ * What a dry run gives, without what the server draws anew for each: the above, names from `generateName`, the addresses and
+ * node ports of a Service, and the object's own uid wherever it is repeated (a Job's selector and labels). Whatever of that
+ * a client chose is in its own body, and so in the intent digest.
+ */
+export function normalResult(
+  operation: Pick<Operation, 'apiGroup' | 'resource' | 'subresource'>,
+  object: Json,
+): string {
+  const normal = new Normal();
+  const metadata = memberAt(object, 'metadata');
+  if ((memberAt(metadata, 'generateName') ?? '') !== '') normal.omit(metadata, 'name');
+  if (operation.apiGroup === '' && operation.resource === 'services') {
+    const spec = memberAt(object, 'spec');
+    for (const name of ['clusterIP', 'clusterIPs', 'healthCheckNodePort']) normal.omit(spec, name);
+    const ports = memberAt(spec, 'ports');
+    for (const port of Array.isArray(ports) ? ports : []) normal.omit(port, 'nodePort');
+  }
+  // Of a scale or of ephemeral containers too, unlike in admission, the status is the server's own business.
+  if (operation.subresource !== 'status' && operation.subresource !== 'approval') normal.omit(object, 'status');
+  const uid = memberAt(metadata, 'uid');
+  const text = fillAdmission(normal, operation, object);
+  return typeof uid === 'string' && uid !== '' ? text.replaceAll(JSON.stringify(uid), '@uid') : text;
 }
 
 /** Writes a tree with some members left out and some strings marked; the tree itself is not touched. */

@@ -39,6 +39,8 @@ export interface Flow {
 
 /** Takes the answer as it comes. Exactly one of `end` and `fail` is called, last. */
 export interface ResponseSink {
+  /** A connection is there, and the first byte is about to be written. */
+  sent?(): void;
   /** @param headers flat (name, value, …), as sent. */
   head(status: number, headers: string[], flow: Flow): void;
   data(chunk: Buffer): void;
@@ -229,6 +231,7 @@ class Attempt implements Dispatcher.DispatchHandler, ForwardCall {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     this.#started = true;
+    this.#sink.sent?.();
     if (this.#aborted) controller.abort(new Error('the client left'));
   }
 

@@ -108,6 +108,8 @@ export function said(stage: Stage, { stdout, stderr }: CommandResult): string[] 
   return `${stdout}${stderr}`
     .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '…')
     .replaceAll(/debugger-[a-z0-9]{5}/g, 'debugger-…')
+    .replaceAll(/\bar-[0-9a-z]{10}-\d+/g, 'ar-…')
+    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, '…')
     .replaceAll(stage.scene.gateway.url, 'https://GATEWAY')
     .replaceAll(stage.scene.user, 'AGENT')
     .replaceAll(stage.namespace, 'NAMESPACE')

@@ -89,7 +89,7 @@ export async function buildSet(stage: Stage): Promise<StorySet> {
 }
 
 async function install(cluster: Cluster): Promise<void> {
-  const crds = ['agentpolicies', 'agentsessions', 'agentfreezes', 'maskingrules'];
+  const crds = ['agentpolicies', 'agentsessions', 'agentfreezes', 'approvalrequests', 'maskingrules'];
   await cluster.apply(crds.map((name) => readFileSync(join(ROOT, `crds/${name}.yaml`), 'utf8')).join('\n---\n'));
   const established = await cluster.kubectl([
     'wait',

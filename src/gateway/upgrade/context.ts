@@ -21,6 +21,10 @@ export interface UpgradeContext {
    * @throws SallyportError to refuse this port; the other ports live on.
    */
   judgePort(port: number): Promise<void>;
+  /** The first byte goes to the API server. */
+  onSent?(): void;
+  /** The API server's answer: 101, or the status with which it declined. */
+  onAnswer?(status: number): void;
   /** Aborted when the stream must end; its reason, a SallyportError, is what the client is told. */
   readonly signal: AbortSignal;
   readonly limits: UpgradeLimits;

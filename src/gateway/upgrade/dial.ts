@@ -77,7 +77,10 @@ export async function dialUpgrade(context: UpgradeContext, wanted: DialRequest):
   signal.addEventListener('abort', left, { once: true });
 
   request.once('socket', (socket) => {
-    socket.once('secureConnect', () => clearTimeout(connecting));
+    socket.once('secureConnect', () => {
+      clearTimeout(connecting);
+      context.onSent?.();
+    });
   });
   request.once('error', (cause) => fail(unreachable('could not be reached', cause)));
   request.once('upgrade', (response, socket, head) => {

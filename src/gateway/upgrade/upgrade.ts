@@ -160,6 +160,7 @@ async function dial(context: UpgradeContext, client: Peer, wanted: DialRequest):
 }
 
 function accept(context: UpgradeContext, offer: UpgradeOffer, protocol: string): void {
+  context.onAnswer?.(101);
   const headers = [...context.answerHeaders];
   if (offer.family === 'websocket') {
     headers.push('Sec-WebSocket-Accept', acceptFor(offer.key));
@@ -179,6 +180,7 @@ function relayDeclined(context: UpgradeContext, answer: Declined): UpgradeOutcom
     const cause = new Error(`status ${answer.status}`);
     throw new SallyportError('SP_UPSTREAM_UNREACHABLE', 'the API server did not change protocols', { cause });
   }
+  context.onAnswer?.(answer.status);
   answerOrdinary(context.socket, answer.status, [...answer.headers, ...context.answerHeaders], answer.body);
   return {
     status: answer.status,

@@ -1,0 +1,112 @@
+import type { GatewayConfiguration } from '../../config/gateway.ts';
+import { Approved } from '../../identity/approved.ts';
+import type { UpstreamName } from '../../identity/upstream-name.ts';
+import type { Informer } from '../../kubernetes/informer.ts';
+import type { Transport } from '../../kubernetes/transport.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import type { Forward } from '../../upstream/forward.ts';
+import type { Own } from '../../upstream/own.ts';
+import type { Evidence } from '../evidence.ts';
+import type { Exchange } from '../exchange.ts';
+import { Asker } from './asker.ts';
+import { Audit } from './audit.ts';
+import { ApprovalBook } from './book.ts';
+import { DirectoryDiffStore } from './diff-store.ts';
+import { ApprovalGate } from './gate.ts';
+import { Holds } from './holds.ts';
+import { LiveStreams } from './live-streams.ts';
+import { Outcomes } from './outcomes.ts';
+import { Taker } from './taker.ts';
+import { Targets } from './target.ts';
+
+export interface ApprovalsOptions {
+  readonly configuration: GatewayConfiguration['approvals'];
+  readonly installationKey: Buffer;
+  readonly transport: Transport;
+  readonly own: Own;
+  readonly forward: Forward;
+  decide(exchange: Exchange): Promise<void>;
+  readonly evidence: Evidence;
+  via(name: UpstreamName): string;
+  servedByAPIServer(group: string, version: string): boolean;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Told of every failure of the watch; it is begun anew whatever happens. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export interface Approvals {
+  readonly gate: ApprovalGate;
+  readonly informer: Informer<unknown>;
+  start(): Promise<void>;
+  /** For readiness. */
+  check(): true | string;
+  stop(): Promise<void>;
+}
+
+/** Puts together what approvals take in the gateway. */
+export function approvals(options: ApprovalsOptions): Approvals {
+  const { configuration, own, log, metrics, installationKey: key, evidence } = options;
+  const audit = new Audit(log, metrics);
+  const book = new ApprovalBook({
+    transport: options.transport,
+    ...configuration,
+    onFailure: (error, failures) => {
+      log.warn({ error, failures, informer: 'ApprovalRequest' }, 'a watch failed and is begun anew');
+      metrics.watchFailures.inc('ApprovalRequest');
+      options.onFailure(error);
+    },
+  });
+  const targets = new Targets({ ...options, key });
+  const { diffDirectory } = configuration;
+  const diffs =
+    diffDirectory === undefined
+      ? undefined
+      : new DirectoryDiffStore(diffDirectory, (error) => log.error({ error }, 'a diff could not be kept'));
+  const asker = new Asker({
+    own,
+    book,
+    targets,
+    audit,
+    diffs,
+    ...configuration,
+    retryAfter: configuration.retryAfter / 1_000,
+  });
+  const outcomes = new Outcomes(own, book, audit, (error, request) =>
+    log.error(
+      { error, approval: `${request.metadata.namespace}/${request.metadata.name}` },
+      'what came of a use could not be written down; it will count as unknown',
+    ),
+  );
+  const holds = new Holds(configuration.holdsPerCaller);
+  metrics.beforeScrape(() => {
+    metrics.approvalHolds.set(holds.size);
+    metrics.approvalsPending.set(book.pending(Date.now()));
+  });
+  const gate = new ApprovalGate({
+    book,
+    asker,
+    taker: new Taker({ own, book, targets, audit }),
+    holds,
+    outcomes,
+    streams: new LiveStreams(book, audit, configuration.streamLimit),
+    decide: options.decide,
+    evidence,
+    own,
+    approved: new Approved(key),
+    audit,
+    metrics,
+    key,
+  });
+  return {
+    gate,
+    informer: book.informer as Informer<unknown>,
+    start: () => book.start(),
+    check: () => book.check(),
+    stop: async () => {
+      await outcomes.stop();
+      await book.stop();
+    },
+  };
+}

@@ -1,0 +1,172 @@
+import { type Asking, ask } from '../../approval/asking.ts';
+import { newRequest } from '../../approval/new-request.ts';
+import { MAX_INLINE_DIFF, objectDiff } from '../../approval/object-diff.ts';
+import { namePrefix } from '../../approval/request-name.ts';
+import { SallyportError } from '../../errors.ts';
+import type { Caller } from '../../identity/caller.ts';
+import { isStatus } from '../../kubernetes/api-error.ts';
+import type { Body } from '../../request/body.ts';
+import type { Operation } from '../../request/operation.ts';
+import type { Own } from '../../upstream/own.ts';
+import type { Exchange } from '../exchange.ts';
+import type { Audit } from './audit.ts';
+import { type ApprovalBook, type Kept, readRequest } from './book.ts';
+import type { DiffStore } from './diff-store.ts';
+import { withGroups } from './identity.ts';
+import { refusal } from './refusals.ts';
+import type { Targets } from './target.ts';
+import { unavailable } from './unavailable.ts';
+
+export interface AskerOptions {
+  readonly own: Own;
+  readonly book: ApprovalBook;
+  readonly targets: Targets;
+  readonly audit: Audit;
+  readonly diffs: DiffStore | undefined;
+  readonly pendingPerCaller: number;
+  readonly maxRequests: number;
+  /** Seconds. */
+  readonly retryAfter: number;
+}
+
+/** Names that may be taken by others, or by the same request asked through another gateway, before this gives up. */
+const TRIES = 5;
+
+/** Finds the ApprovalRequest of one exact request, or makes it. */
+export class Asker {
+  readonly #options: AskerOptions;
+  /** The same request is asked about once at a time: of 40 parallel copies one dry run is made, not 40. */
+  readonly #underWay = new Map<string, Promise<unknown>>();
+  /** Being written just now, of each caller: the watch does not count them yet. */
+  readonly #making = new Map<string, number>();
+
+  constructor(options: AskerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns one that waits or is approved
+   * @throws SallyportError SP_APPROVAL_DENIED, SP_APPROVAL_EXPIRED (too early to ask again), SP_APPROVAL_LIMIT, SP_APPROVAL_UNAVAILABLE
+   */
+  async ask(exchange: Exchange, digest: string, body: Body | undefined): Promise<Kept> {
+    for (;;) {
+      const before = this.#underWay.get(digest);
+      if (before === undefined) break;
+      await before.catch(() => {});
+      exchange.signal.throwIfAborted();
+    }
+    const asking = this.#ask(exchange, digest, body);
+    this.#underWay.set(digest, asking);
+    try {
+      return await asking;
+    } finally {
+      this.#underWay.delete(digest);
+    }
+  }
+
+  async #ask(exchange: Exchange, digest: string, body: Body | undefined): Promise<Kept> {
+    const { book, own, audit, retryAfter } = this.#options;
+    const decision = exchange.decision!;
+    const prefix = namePrefix(digest);
+    const asking: Asking = {
+      digest,
+      leg: 'Gateway',
+      policyUID: decision.policyUID,
+      rule: decision.rule,
+      terms: decision.approval!,
+    };
+    let found: Awaited<ReturnType<Asker['describe']>> | undefined;
+    let namespace = exchange.operation!.namespace || own.namespace;
+    for (let attempt = 1; attempt <= TRIES; attempt++) {
+      book.mustBeFresh();
+      const asked = ask(book.named(namespace, prefix), asking, Date.now(), retryAfter);
+      if (asked.kind === 'Refuse') {
+        const message = `${decision.policy}/${decision.rule}: ${asked.message}`;
+        throw refusal(asked.code, message, asked.request, asked.retryAfter);
+      }
+      if (asked.kind === 'Join') {
+        audit.tell('joined', exchange, asked.request);
+        return asked.request;
+      }
+      const giveBack = this.#admit(exchange);
+      try {
+        found ??= await this.describe(exchange, body);
+        const { name, previous } = asked;
+        const { caller, operation } = exchange as { caller: Caller; operation: Operation };
+        const wanted = {
+          ...found,
+          name,
+          namespace,
+          caller,
+          operation,
+          decision,
+          digest,
+          leg: 'Gateway',
+          previous,
+        } as const;
+        const { spec } = newRequest(wanted, Date.now());
+        const made = readRequest(await own.create('ApprovalRequest', { name, namespace, content: { spec } }));
+        book.note(made);
+        audit.tell('requested', exchange, made, { expires: made.spec.expirationTime });
+        return made;
+      } catch (error) {
+        if (isStatus(error, 409)) {
+          // The same request through another gateway, or a mere name.
+          const other = await own.get('ApprovalRequest', { namespace, name: asked.name }).catch(throwUnavailable);
+          if (other !== undefined) book.note(readRequest(other));
+        } else if (isStatus(error, 404) && namespace !== own.namespace) {
+          // The operation's namespace is not there (yet): whatever comes of the request, someone can be asked.
+          namespace = own.namespace;
+        } else throw error instanceof SallyportError ? error : unavailable('nobody could be asked', error);
+      } finally {
+        giveBack();
+      }
+    }
+    throw unavailable('nobody could be asked: every name was taken meanwhile', undefined);
+  }
+
+  /** What a person is shown of the change, and what an approval is bound to. */
+  async describe(exchange: Exchange, body: Body | undefined) {
+    const { targets, diffs } = this.#options;
+    const groups = exchange.decision!.approval!.impersonateGroups;
+    const found = await targets.find(exchange, body, withGroups(exchange.identity!, groups), true);
+    const { target, notes } = found;
+    if (!found.comparable) return { target, notes };
+    const diff = objectDiff(found.before, found.after);
+    const isLong = diff.sizeBytes > MAX_INLINE_DIFF;
+    const diffLocator = isLong ? await diffs?.put(diff.digest, diff.text) : undefined;
+    return { target, notes, diff, ...(diffLocator === undefined ? {} : { diffLocator }) };
+  }
+
+  /** @returns to be called when it is made, or not */
+  #admit(exchange: Exchange): () => void {
+    const { book, audit, pendingPerCaller, maxRequests } = this.#options;
+    const { issuer, username, agent } = exchange.caller!;
+    const key = JSON.stringify([issuer, username, agent ?? null]);
+    const making = this.#making.get(key) ?? 0;
+    const waiting = book.pendingOf(exchange.caller!, Date.now()) + making;
+    if (waiting >= pendingPerCaller) {
+      audit.tell('limited', exchange, undefined, { waiting });
+      throw this.#limited(exchange, `${waiting} requests of this caller wait for a person already`);
+    }
+    if (book.size + making >= maxRequests) {
+      audit.tell('limited', exchange, undefined, { requests: book.size });
+      throw this.#limited(exchange, `there are ${book.size} approval requests in the cluster`);
+    }
+    this.#making.set(key, making + 1);
+    return () => {
+      const left = (this.#making.get(key) ?? 1) - 1;
+      if (left === 0) this.#making.delete(key);
+      else this.#making.set(key, left);
+    };
+  }
+
+  #limited(exchange: Exchange, why: string): SallyportError {
+    const message = `${exchange.decision!.reason}; this needs a person's approval, and nobody was asked: ${why}. Have those decided first`;
+    return new SallyportError('SP_APPROVAL_LIMIT', message, { retryAfter: 60 });
+  }
+}
+
+function throwUnavailable(error: unknown): never {
+  throw unavailable('what was asked could not be read', error);
+}
