@@ -1,3 +1,5 @@
+import type { KeywordCheck } from './keyword-check.ts';
+
 export type Family =
   | 'credentials'
   | 'private-keys'
@@ -25,5 +27,7 @@ export interface Detector {
   readonly inside?: RegExp;
   /** May follow a letter or digit. */
   readonly anywhere?: boolean;
+  /** What must hold around a keyword, where that is not simply that a token begins with it. */
+  readonly check?: KeywordCheck;
   readonly accept?: (value: string) => boolean;
 }

@@ -10,12 +10,26 @@ const IS_BASE64 = new Uint8Array(256);
 for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_')
   IS_BASE64[char.charCodeAt(0)] = 1;
 
-/**
- * Runs of at least 16 base64 characters, with their padding. Looks at every sixteenth byte until one could lie in a run: a
- * text without any costs a sixteenth of a pass.
- */
+/** Runs of at least 16 base64 characters, with their padding. */
 export function base64Runs(bytes: Uint8Array, from: number, to: number): Run[] {
   const runs: Run[] = [];
+  someRun(bytes, from, to, (_, start, end) => {
+    runs.push({ start, end });
+    return false;
+  });
+  return runs;
+}
+
+/**
+ * Tells of each run of at least 16 base64 characters until one is what is looked for. Looks at every sixteenth byte until one
+ * could lie in a run: a text without any costs a sixteenth of a pass.
+ */
+export function someRun(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  test: (bytes: Uint8Array, start: number, end: number) => boolean,
+): boolean {
   let floor = from;
   let probe = from + MIN_RUN - 1;
   while (probe < to) {
@@ -29,12 +43,12 @@ export function base64Runs(bytes: Uint8Array, from: number, to: number): Run[] {
     while (end < to && IS_BASE64[bytes[end]!] === 1) end++;
     if (end - start >= MIN_RUN) {
       while (end < to && bytes[end] === 0x3d && (end - start) % 4 !== 0) end++;
-      runs.push({ start, end });
+      if (test(bytes, start, end)) return true;
     }
     floor = end;
     probe = end + MIN_RUN;
   }
-  return runs;
+  return false;
 }
 
 const VALUES = new Uint8Array(256);
@@ -43,22 +57,31 @@ for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 }
 VALUES[0x2d] = 62;
 VALUES[0x5f] = 63;
-const SAMPLE = Buffer.alloc(24);
+const SAMPLED_GROUPS = 8;
 
 /** Whether the first characters of a run decode to text: tells a hash or a name from an encoding without decoding it. */
-export function beginsAsText(bytes: Uint8Array, { start, end }: Run): boolean {
-  let length = 0;
-  for (let i = start; i + 4 <= end && length < SAMPLE.length; i += 4) {
+export function beginsAsText(bytes: Uint8Array, start: number, end: number): boolean {
+  // The last group may be cut.
+  const groups = Math.min(SAMPLED_GROUPS, (end - start) >> 2) - 1;
+  let more = 0;
+  for (let group = 0, i = start; group < groups; group++, i += 4) {
     const bits =
       (VALUES[bytes[i]!]! << 18) |
       (VALUES[bytes[i + 1]!]! << 12) |
       (VALUES[bytes[i + 2]!]! << 6) |
       VALUES[bytes[i + 3]!]!;
-    SAMPLE[length++] = bits >> 16;
-    SAMPLE[length++] = (bits >> 8) & 255;
-    SAMPLE[length++] = bits & 255;
+    for (let shift = 16; shift >= 0; shift -= 8) {
+      const c = (bits >> shift) & 255;
+      if (more > 0) {
+        if ((c & 0xc0) !== 0x80) return false;
+        more--;
+      } else if (c >= 0x80) {
+        if (c < 0xc2 || c > 0xf4) return false;
+        more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+      } else if (c < 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09 && c !== 0x1b) return false;
+    }
   }
-  return isReadable(SAMPLE.subarray(0, length), true);
+  return true;
 }
 
 const MAX_INFLATED = 16 * 1024 * 1024;

@@ -13,45 +13,82 @@ export function unreadable(why: string): SallyportError {
   return new SallyportError('SP_MASKING_UNREADABLE', `the answer cannot be masked, so it is not passed on: ${why}`);
 }
 
+/** Thrown by a cursor whose bytes may go on, where they end within what is read. No error, so that it costs no stack. */
+export const INCOMPLETE: unique symbol = Symbol('incomplete');
+
+/** Which byte closes each open container, while a value is passed over. Nothing is kept in it between two calls. */
+const CLOSERS = new Uint8Array(MAX_DEPTH + 1);
+
 /** Reads JSON (RFC 8259) strictly from bytes, without building anything of it. Every method begins at `at` and moves it on. */
 export class JsonCursor {
   at: number;
   readonly bytes: Buffer;
+  /** Content of the string that `read` was at last, without its quotes, and whether an escape stands in it. */
+  from = 0;
+  to = 0;
+  escaped = false;
   private readonly end: number;
+  private readonly goesOn: boolean;
   private depth = 0;
 
-  constructor(bytes: Buffer, start = 0, end = bytes.length) {
+  /** @param goesOn whether more bytes may come: then what is cut by the end is INCOMPLETE, and no error */
+  constructor(bytes: Buffer, start = 0, end = bytes.length, goesOn = false) {
     this.bytes = bytes;
     this.at = start;
     this.end = end;
+    this.goesOn = goesOn;
+  }
+
+  /** Another one over the same bytes. */
+  again(start: number): JsonCursor {
+    return new JsonCursor(this.bytes, start, this.end, this.goesOn);
   }
 
   /** The next byte that is no white space; -1 at the end. */
   peek(): number {
-    while (this.at < this.end) {
-      const c = this.bytes[this.at]!;
-      if (c > 0x20 || (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09)) return c;
-      this.at++;
+    const { bytes, end } = this;
+    let { at } = this;
+    while (at < end) {
+      const c = bytes[at]!;
+      if (c > 0x20 || (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09)) {
+        this.at = at;
+        return c;
+      }
+      at++;
     }
+    this.at = at;
     return -1;
+  }
+
+  /** Reads a string into `from`, `to` and `escaped`. */
+  read(): void {
+    if (this.peek() !== 0x22) throw this.failed('a string was expected');
+    this.from = this.at + 1;
+    this.escaped = false;
+    this.to = this.closing(this.from);
+    this.at = this.to + 1;
   }
 
   /** @returns the content's range, without the quotes */
   string(): Span {
+    this.read();
+    return { start: this.from, end: this.to };
+  }
+
+  /** The quote that ends the string whose content begins at `start`. */
+  private closing(start: number): number {
     const { bytes, end } = this;
-    if (this.peek() !== 0x22) throw unreadable('a string was expected');
-    const start = this.at + 1;
-    let i = start;
-    while (i < end) {
+    for (let i = start; i < end; i++) {
       const c = bytes[i]!;
-      if (c === 0x22) {
-        this.at = i + 1;
-        return { start, end: i };
-      }
-      if (c < 0x20) throw unreadable('a control character stands in a string');
-      i += c === 0x5c ? 2 : 1;
+      if (c > 0x22) {
+        if (c !== 0x5c) continue;
+        this.escaped = true;
+        i++;
+      } else if (c === 0x22) return i;
+      else if (c < 0x20) throw unreadable('a control character stands in a string');
     }
-    throw unreadable('it ends in a string');
+    this.at = end;
+    throw this.failed('it ends in a string');
   }
 
   enter(): void {
@@ -62,9 +99,9 @@ export class JsonCursor {
   /** After a member or item: true at the comma before another, false when the container was closed. */
   more(close: number): boolean {
     const c = this.peek();
+    if (c !== 0x2c && c !== close) throw this.failed('"," or the end of an object or list was expected');
     this.at++;
     if (c === 0x2c) return true;
-    if (c !== close) throw unreadable('"," or the end of an object or list was expected');
     this.depth--;
     return false;
   }
@@ -78,7 +115,7 @@ export class JsonCursor {
   }
 
   colon(): void {
-    if (this.peek() !== 0x3a) throw unreadable('":" was expected');
+    if (this.peek() !== 0x3a) throw this.failed('":" was expected');
     this.at++;
   }
 
@@ -94,37 +131,68 @@ export class JsonCursor {
       if (this.at - start === 1 && c >= 0x30 && c <= 0x39) return;
       const text = this.bytes.toString('latin1', start, this.at);
       NUMBER.lastIndex = 0;
-      if (this.at === start || NUMBER.exec(text)?.[0].length !== text.length) throw unreadable('a value was expected');
+      if (this.at === start || NUMBER.exec(text)?.[0].length !== text.length) throw this.failed('a value was expected');
     }
   }
 
   private literal(word: string): void {
-    if (this.bytes.toString('latin1', this.at, this.at + word.length) !== word)
-      throw unreadable('a value was expected');
-    this.at += word.length;
+    for (let i = 0; i < word.length; i++) {
+      if (this.at < this.end && this.bytes[this.at] === word.charCodeAt(i)) this.at++;
+      else throw this.failed('a value was expected');
+    }
+  }
+
+  /** What to throw where something else was expected: at the end of bytes that go on, that more is needed. */
+  private failed(why: string): unknown {
+    return this.goesOn && this.at >= this.end ? INCOMPLETE : unreadable(why);
   }
 
   /** Passes over a value of any kind. */
   skip(): Span {
-    const c = this.peek();
+    this.peek();
     const start = this.at;
-    if (c === 0x22) this.string();
-    else if (c === 0x7b) {
-      this.enter();
-      if (!this.empty(0x7d)) {
-        do {
-          this.string();
-          this.colon();
-          this.skip();
-        } while (this.more(0x7d));
-      }
-    } else if (c === 0x5b) {
-      this.enter();
-      if (!this.empty(0x5d))
-        do this.skip();
-        while (this.more(0x5d));
-    } else this.scalar();
+    this.pass();
     return { start, end: this.at };
+  }
+
+  /** As `skip`, and tells nothing: one loop, which is most of the work where nothing is masked. */
+  pass(): void {
+    const base = this.depth;
+    let depth = 0;
+    for (;;) {
+      const c = this.peek();
+      if (c === 0x22) this.at = this.closing(this.at + 1) + 1;
+      else if (c === 0x7b || c === 0x5b) {
+        const closer = c + 2;
+        if (base + ++depth > MAX_DEPTH) throw unreadable(`it is nested deeper than ${MAX_DEPTH}`);
+        CLOSERS[depth] = closer;
+        this.at++;
+        if (this.peek() !== closer) {
+          if (c === 0x7b) this.key();
+          continue;
+        }
+        this.at++;
+        depth--;
+      } else this.scalar();
+      for (;;) {
+        if (depth === 0) return;
+        const sign = this.peek();
+        const closer = CLOSERS[depth]!;
+        if (sign !== 0x2c && sign !== closer) throw this.failed('"," or the end of an object or list was expected');
+        this.at++;
+        if (sign === closer) depth--;
+        else {
+          if (closer === 0x7d) this.key();
+          break;
+        }
+      }
+    }
+  }
+
+  private key(): void {
+    if (this.peek() !== 0x22) throw this.failed('a string was expected');
+    this.at = this.closing(this.at + 1) + 1;
+    this.colon();
   }
 
   /**
@@ -132,7 +200,7 @@ export class JsonCursor {
    * gives true has seen enough, and the cursor is left where it is.
    */
   members(each: (key: Span) => unknown): void {
-    if (this.peek() !== 0x7b) throw unreadable('an object was expected');
+    if (this.peek() !== 0x7b) throw this.failed('an object was expected');
     this.enter();
     if (this.empty(0x7d)) return;
     do {

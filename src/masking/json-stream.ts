@@ -1,6 +1,7 @@
-import { unreadable } from './json-cursor.ts';
-import type { MaskPlan } from './mask-plan.ts';
-import { maskObject, type ObjectHint } from './object-mask.ts';
+import { INCOMPLETE, JsonCursor, unreadable } from './json-cursor.ts';
+import type { Masked, MaskPlan } from './mask-plan.ts';
+import { maskObject, maskValue, type ObjectHint } from './object-mask.ts';
+import { Patch } from './patch.ts';
 
 /** What one object may have in bytes; the API server's own limit is near 1.5 MiB. */
 const MAX_UNIT = 16 * 1024 * 1024;
@@ -27,11 +28,15 @@ export class JsonMask {
   private lastKey = '';
   private total = 0;
   private listKey = '';
+  /** What was masked in an item that may turn out to be cut: told when it is whole. */
+  private told: Masked[] = [];
+  private readonly tentative: MaskPlan;
 
   /** @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known */
   constructor(plan: MaskPlan, hint: ObjectHint = { kind: '' }) {
     this.plan = plan;
     this.hint = hint;
+    this.tentative = plan.masked === undefined ? plan : { ...plan, masked: (what) => void this.told.push(what) };
   }
 
   /** @throws SallyportError SP_MASKING_UNREADABLE; what was not passed on by then must not be */
@@ -42,6 +47,17 @@ export class JsonMask {
     const { length } = bytes;
     let i = 0;
     while (i < length) {
+      if (
+        this.mode === 'units' &&
+        this.listKey === 'items' &&
+        this.depth === 2 &&
+        i === from &&
+        this.heldLength === 0
+      ) {
+        i = this.wholeUnits(bytes, i, out);
+        from = i;
+        if (i === length) break;
+      }
       if (this.inString) {
         i = this.passString(bytes, i);
         continue;
@@ -90,6 +106,43 @@ export class JsonMask {
     const rest = Buffer.concat(this.held);
     this.held = [];
     return rest;
+  }
+
+  /**
+   * Masks the items that are whole in this chunk, in one pass over them. Only one that is cut by the chunk's end is looked at
+   * twice: once for where it ends, and once it is there.
+   * @returns where the first item begins that is not whole
+   */
+  private wholeUnits(bytes: Buffer, from: number, out: Buffer[]): number {
+    const patch = new Patch(bytes, from);
+    const cursor = new JsonCursor(bytes, from, bytes.length, true);
+    let done = from;
+    let mark = patch.mark();
+    try {
+      while (cursor.peek() !== 0x5d) {
+        maskValue(this.tentative, patch, cursor, this.hint);
+        if (!cursor.more(0x5d)) {
+          // The list's end is the scanner's.
+          done = cursor.at - 1;
+          break;
+        }
+        done = cursor.at;
+        this.tell();
+        mark = patch.mark();
+      }
+    } catch (error) {
+      if (error !== INCOMPLETE) throw error;
+      this.told = [];
+      patch.undo(mark);
+    }
+    this.tell();
+    if (done > from) out.push(patch.take(done));
+    return done;
+  }
+
+  private tell(): void {
+    for (const what of this.told) this.plan.masked?.(what);
+    this.told = [];
   }
 
   private passString(bytes: Buffer, at: number): number {

@@ -1,5 +1,6 @@
 import { readJsonString } from './json-string.ts';
 import { classifyName, type NameClass } from './secret-name.ts';
+import { IDENTITY_MEMBERS } from './structure.ts';
 
 /** A member's name, read once. */
 export interface Key {
@@ -7,9 +8,24 @@ export interface Key {
   /** Without its escapes; the same text for most. */
   readonly name: string;
   readonly named: NameClass;
+  /** Whether metadata's member of that name holds nothing of anyone. */
+  readonly identity: boolean;
+  /** What the name means to a mask, told by one comparison. */
+  readonly role: KeyRole;
 }
 
-const SLOTS = 4096;
+export type KeyRole = 'none' | 'kind' | 'object' | 'cells' | 'items' | 'metadata' | 'label' | 'value' | 'message';
+
+const ROLES: ReadonlyMap<string, KeyRole> = new Map<string, KeyRole>([
+  ...(['kind', 'object', 'cells', 'items', 'metadata', 'value', 'message'] as const).map(
+    (name) => [name, name] as const,
+  ),
+  ['values', 'value'],
+  ['name', 'label'],
+  ['key', 'label'],
+]);
+
+const SLOTS = 8192;
 const MAX_KEPT = 64;
 
 /** Names of members repeat: each is decoded and judged once. The table does not grow; a new name takes its slot. */
@@ -32,7 +48,13 @@ export class KeyTable {
 /** Reads a name that stands elsewhere than in a member's place: a flag, a column. */
 export function keyOf(text: string): Key {
   const name = readJsonString(text);
-  return { text, name, named: classifyName(name.replace(/^-+/, '')) };
+  return {
+    text,
+    name,
+    named: classifyName(name.replace(/^-+/, '')),
+    identity: IDENTITY_MEMBERS.has(name),
+    role: ROLES.get(name) ?? 'none',
+  };
 }
 
 function matches(text: string, bytes: Buffer, start: number, end: number): boolean {

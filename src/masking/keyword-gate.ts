@@ -1,17 +1,24 @@
+import type { KeywordCheck } from './keyword-check.ts';
+
 /**
  * One pass over bytes for all keywords at once (Aho–Corasick, as a table): letters match in either case, `0` in a keyword
  * stands for any digit. What it does not find, no expression is tried on.
  */
 export class KeywordGate {
   private readonly classes = new Uint8Array(256);
-  private readonly table: Uint16Array;
+  /** By state and class: the next state, times the width. */
+  private readonly table: Int32Array;
   private readonly width: number;
   /** States from here on end a keyword: one comparison tells. */
   private readonly accepting: number;
   private readonly outputs: readonly (readonly number[])[];
   private readonly lengths: readonly number[];
 
-  constructor(keywords: readonly string[]) {
+  private readonly checks: readonly (KeywordCheck | undefined)[];
+
+  /** @param checks for each keyword: what must hold around it for it to count */
+  constructor(keywords: readonly string[], checks: readonly (KeywordCheck | undefined)[] = []) {
+    this.checks = checks;
     this.width = this.classify(keywords);
     this.lengths = keywords.map((keyword) => keyword.length);
     const built = build(keywords, this.classes, this.width);
@@ -20,15 +27,16 @@ export class KeywordGate {
     const order = [...built.next.keys()].sort(
       (a, b) => Number(built.out[a]!.length > 0) - Number(built.out[b]!.length > 0) || a - b,
     );
-    const number = new Uint16Array(order.length);
-    for (const [to, from] of order.entries()) number[from] = to;
-    this.table = new Uint16Array(order.length * this.width);
+    const number = new Int32Array(order.length);
+    for (const [to, from] of order.entries()) number[from] = to * this.width;
+    this.table = new Int32Array(order.length * this.width);
     for (const [to, from] of order.entries()) {
       for (let c = 0; c < this.width; c++) this.table[to * this.width + c] = number[built.next[from]![c]!]!;
     }
     this.outputs = order.map((from) => built.out[from]!);
     this.accepting = this.outputs.findIndex((out) => out.length > 0);
     if (this.accepting === -1) this.accepting = order.length;
+    this.accepting *= this.width;
   }
 
   private classify(keywords: readonly string[]): number {
@@ -49,25 +57,37 @@ export class KeywordGate {
     return width;
   }
 
-  /** Whether any keyword is in the range. */
+  /** Whether any keyword is in the range that its check lets pass. */
   touches(bytes: Uint8Array, start: number, end: number): boolean {
-    const { classes, table, width, accepting } = this;
+    const { classes, table, accepting } = this;
     let state = 0;
     for (let i = start; i < end; i++) {
-      state = table[state * width + classes[bytes[i]!]!]!;
-      if (state >= accepting) return true;
+      state = table[state + classes[bytes[i]!]!]!;
+      if (state >= accepting && this.passes(state, bytes, i, start, end)) return true;
     }
     return false;
   }
 
-  /** Tells every keyword with the offset of its first byte, in the order of their ends. */
+  private passes(state: number, bytes: Uint8Array, last: number, start: number, end: number): boolean {
+    for (const keyword of this.outputs[state / this.width]!) {
+      const check = this.checks[keyword];
+      if (check === undefined || check(bytes, last + 1 - this.lengths[keyword]!, start, end)) return true;
+    }
+    return false;
+  }
+
+  /** Tells every keyword whose check lets it pass with the offset of its first byte, in the order of their ends. */
   each(bytes: Uint8Array, start: number, end: number, found: (keyword: number, at: number) => void): void {
-    const { classes, table, width, accepting } = this;
+    const { classes, table, accepting } = this;
     let state = 0;
     for (let i = start; i < end; i++) {
-      state = table[state * width + classes[bytes[i]!]!]!;
+      state = table[state + classes[bytes[i]!]!]!;
       if (state < accepting) continue;
-      for (const keyword of this.outputs[state]!) found(keyword, i + 1 - this.lengths[keyword]!);
+      for (const keyword of this.outputs[state / this.width]!) {
+        const at = i + 1 - this.lengths[keyword]!;
+        const check = this.checks[keyword];
+        if (check === undefined || check(bytes, at, start, end)) found(keyword, at);
+      }
     }
   }
 }

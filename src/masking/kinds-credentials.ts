@@ -1,4 +1,5 @@
 import type { Detector } from './detector.ts';
+import { begins, followsHex } from './keyword-check.ts';
 
 const token = (kind: string, keywords: string | readonly string[], body: string): Detector => ({
   kind,
@@ -76,7 +77,7 @@ export const CREDENTIAL_KINDS: readonly Detector[] = [
     inside: /[A-Za-z0-9+/]/,
     accept: mixed,
   },
-  token('jwt', 'ey', `eyJ[A-Za-z0-9_-]{10,8192}\\.[A-Za-z0-9_-]{2,32768}(?:\\.[A-Za-z0-9_-]{2,8192}){1,3}`),
+  token('jwt', 'eyj', `eyJ[A-Za-z0-9_-]{10,8192}\\.[A-Za-z0-9_-]{2,32768}(?:\\.[A-Za-z0-9_-]{2,8192}){1,3}`),
   token('npm-token', 'npm_', `npm_${A}{36}${STOP}`),
   token('pypi-token', 'pypi-', `pypi-AgE[A-Za-z0-9_-]{50,1000}`),
   token('rubygems-key', 'rubygems_', `rubygems_${H}{48}${STOP}`),
@@ -96,7 +97,7 @@ export const CREDENTIAL_KINDS: readonly Detector[] = [
   token('sendgrid-key', 'sg.', `SG\\.${U}{16,32}\\.${U}{32,64}`),
   token('twilio-key', 'sk', `SK[0-9a-f]{32}${STOP}`),
   token('mailgun-key', ['key-'], `key-[0-9a-f]{32}${STOP}`),
-  { ...token('mailchimp-key', '-us', `[0-9a-f]{32}-us[0-9]{1,2}${STOP}`), inside: /[0-9a-f]/ },
+  { ...token('mailchimp-key', '-us', `[0-9a-f]{32}-us[0-9]{1,2}${STOP}`), inside: /[0-9a-f]/, check: followsHex },
   token('sendinblue-key', 'xkeysib-', `xkeysib-[0-9a-f]{64}-${A}{16}`),
   token('postman-key', 'pmak-', `PMAK-[0-9a-f]{24}-[0-9a-f]{34}`),
   token('newrelic-key', ['nrak-', 'nrii-', 'nraa-', 'nrra-', 'nrjs-', 'nriq-'], `NR(?:AK|II|AA|RA|JS|IQ)-${U}{19,40}`),
@@ -173,9 +174,12 @@ export const CREDENTIAL_KINDS: readonly Detector[] = [
   token('scaleway-key', 'scw', `SCW[A-Z0-9]{17}${STOP}`),
   token('typeform-token', 'tfp_', `tfp_[A-Za-z0-9_.=-]{40,60}`),
   token('facebook-token', 'eaa', `EAA[MC]${A}{80,250}`),
-  token(
-    'kubernetes-bootstrap-token',
-    ['bootstrap', 'join --token', 'token '],
-    `(?:bootstrap[ _-]?token|join --token|token)[ =:"']{1,4}([a-z0-9]{6}\\.[a-z0-9]{16})${STOP}`,
-  ),
+  {
+    ...token(
+      'kubernetes-bootstrap-token',
+      ['bootstrap', 'join --token', 'token '],
+      `(?:bootstrap[ _-]?token|join --token|token)[ =:"']{1,4}([a-z0-9]{6}\\.[a-z0-9]{16})${STOP}`,
+    ),
+    check: begins,
+  },
 ];

@@ -1,5 +1,6 @@
 import { isLuhn, isMod97 } from './checksum.ts';
 import type { Detector } from './detector.ts';
+import { begins, isAddress, isUpper } from './keyword-check.ts';
 
 const digitsOf = (text: string): string => text.replace(/[^0-9]/g, '');
 
@@ -58,6 +59,7 @@ export const PERSONAL_KINDS: readonly Detector[] = [
     kind: 'credit-card',
     family: 'payment-cards',
     keywords: ['0000000000000', '0000 0000', '0000-0000', '0000 000000', '0000-000000'],
+    check: begins,
     pattern: /(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![A-Za-z0-9]|[.-]\d)/y,
     accept: isCard,
   },
@@ -65,6 +67,7 @@ export const PERSONAL_KINDS: readonly Detector[] = [
     kind: 'iban',
     family: 'bank-accounts',
     keywords: Object.keys(IBAN_LENGTHS).map((country) => `${country.toLowerCase()}00`),
+    check: isUpper,
     pattern: /[A-Z]{2}\d{2}(?: ?[A-Z0-9]{1,4}){3,8}/y,
   },
   {
@@ -90,6 +93,7 @@ export const PERSONAL_KINDS: readonly Detector[] = [
     kind: 'email',
     family: 'personal-data',
     keywords: ['@'],
+    check: isAddress,
     inside: /[A-Za-z0-9._%+-]/,
     pattern:
       /[A-Za-z0-9_][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,6}[A-Za-z]{2,24}(?![A-Za-z0-9:-]|\.[A-Za-z])/y,

@@ -1,11 +1,13 @@
 import type { Family } from './detector.ts';
 import type { Finding } from './finding.ts';
+import { hasUserinfo, type KeywordCheck } from './keyword-check.ts';
 import { isStandIn } from './secret-name.ts';
 
 /** A kind that takes more than an expression: read by hand from where its keyword stands. */
 export interface ShapedKind {
   readonly family: Family;
   readonly keywords: readonly string[];
+  readonly check?: KeywordCheck;
   read(text: string, at: number): readonly Finding[];
 }
 
@@ -14,7 +16,7 @@ const MAX_BLOCK = 32_768;
 const MAX_HEADER = 8192;
 
 export const SHAPED_KINDS: readonly ShapedKind[] = [
-  { family: 'credentials', keywords: ['://'], read: readUserinfo },
+  { family: 'credentials', keywords: ['://'], check: hasUserinfo, read: readUserinfo },
   { family: 'credentials', keywords: ['authorization'], read: readAuthorization },
   { family: 'credentials', keywords: ['bearer ', 'basic ', 'bearer%00'], read: readScheme },
   { family: 'credentials', keywords: ['cookie'], read: readCookies },

@@ -90,6 +90,11 @@ function replacement(
   }
 }
 
+/** Whether `substitute` looks at the value: a placeholder does not depend on it, so for most it need not even be read. */
+export function readsValue({ trace }: MaskPlan, how: { readonly action: MaskAction }): boolean {
+  return how.action !== 'Redact' || trace !== undefined;
+}
+
 /** At most four characters, and at most a quarter; only plain ones, so that no character is cut. */
 function tailOf(value: string): string {
   const tail = value.slice(value.length - Math.min(4, Math.floor(value.length / 4)));

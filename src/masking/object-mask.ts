@@ -1,21 +1,24 @@
 import { gzipSync } from 'node:zlib';
 import { SallyportError } from '../errors.ts';
 import { inflate } from './encoded.ts';
-import { type Cursor, descend, ended } from './field-path.ts';
+import { fieldPaths } from './field-paths.ts';
 import { JsonCursor, type Span, unreadable } from './json-cursor.ts';
 import { readJsonString, writeJsonString } from './json-string.ts';
 import { type Key, KeyTable, keyOf } from './key-table.ts';
+import { KeywordGate } from './keyword-gate.ts';
 import { holdsMarker } from './marker.ts';
-import { type FieldMask, type MaskPlan, replacer, substitute, substituteScalar } from './mask-plan.ts';
+import { type FieldMask, type MaskPlan, readsValue, replacer, substitute, substituteScalar } from './mask-plan.ts';
 import { EVENT, type ObjectHead, readHead, siblingText } from './object-head.ts';
-import { isPlausible } from './secret-name.ts';
-import { hasMaskedFields, IDENTITY_MEMBERS, RULE_STRUCTURE, structureOf } from './structure.ts';
-import { maskText } from './text-mask.ts';
+import { Patch } from './patch.ts';
+import type { PathState } from './path-automaton.ts';
+import { isPlausible, SECRET_WORDS } from './secret-name.ts';
+import { hasMaskedFields, RULE_STRUCTURE, structureOf } from './structure.ts';
+import { maskText, type Replace } from './text-mask.ts';
 
 /** What is known of an object from outside: the resource that was asked for, the list it stands in. */
 export interface ObjectHint {
   readonly kind: string;
-  /** Names of a Table's columns. */
+  /** Names of a Table's columns: its rows are masked with their cells. */
   readonly columns?: readonly string[];
   /** The object around a nested one: placeholders are bound to it. */
   readonly object?: string;
@@ -25,6 +28,11 @@ export interface ObjectHint {
 const MAX_NESTING = 4;
 const KEYS = new KeyTable();
 const NO_KEY = keyOf('');
+/** Any name that says nothing. */
+const PLAIN = keyOf('-');
+const NAME_WORDS = new KeywordGate(SECRET_WORDS);
+const JSON_TEXT = /^\s*[[{]/;
+const FLAG = /^--?[A-Za-z][A-Za-z0-9-]*$/;
 
 /**
  * Masks one object (or any JSON value).
@@ -32,193 +40,248 @@ const NO_KEY = keyOf('');
  * @throws SallyportError SP_MASKING_UNREADABLE
  */
 export function maskObject(plan: MaskPlan, bytes: Buffer, hint: ObjectHint): Buffer {
-  return new ObjectMask(plan, bytes, hint).run();
+  const patch = new Patch(bytes);
+  const cursor = new JsonCursor(bytes);
+  maskValue(plan, patch, cursor, hint);
+  if (cursor.peek() !== -1) throw unreadable('something follows its end');
+  const masked = patch.take(bytes.length);
+  return masked.length === bytes.length && masked.buffer === bytes.buffer ? bytes : masked;
+}
+
+/**
+ * Masks the value that begins where the cursor is, and moves the cursor behind it.
+ * @param patch of the cursor's bytes: takes what is replaced
+ * @throws SallyportError SP_MASKING_UNREADABLE; INCOMPLETE, when the cursor's bytes go on
+ */
+export function maskValue(plan: MaskPlan, patch: Patch, cursor: JsonCursor, hint: ObjectHint): void {
+  new ObjectMask(plan, patch, cursor, hint).run();
 }
 
 class ObjectMask {
   private readonly plan: MaskPlan;
+  private readonly patch: Patch;
   private readonly cursor: JsonCursor;
   private readonly bytes: Buffer;
+  private readonly start: number;
   private readonly hint: ObjectHint;
-  private readonly head: ObjectHead;
-  private readonly kind: string;
-  private readonly object: string;
+  private kind: string;
+  private root: PathState<FieldMask>;
+  /** A kind was read, or members that depend on it were: another that would mask more is a contradiction. */
+  private settled: boolean;
+  private isRow = false;
+  private knownHead: ObjectHead | undefined;
+  private knownObject: string | undefined;
   private readonly path: string[] = [];
-  private readonly out: Buffer[] = [];
-  private copied = 0;
+  /** Texts of the beginnings of `path`; the first `known` + 1 are right. */
+  private readonly texts: string[] = [''];
+  private known = 0;
   private readonly idle: boolean;
   private readonly exempt: boolean;
   /** Values masked by their place: a Table's cells may repeat them. */
-  private readonly seen = new Set<string>();
+  readonly seen: Set<string> | undefined;
 
-  constructor(wide: MaskPlan, bytes: Buffer, hint: ObjectHint) {
-    this.bytes = bytes;
+  constructor(wide: MaskPlan, patch: Patch, cursor: JsonCursor, hint: ObjectHint, seen?: Set<string>) {
+    this.patch = patch;
+    this.bytes = patch.bytes;
     this.hint = hint;
-    this.cursor = new JsonCursor(bytes);
-    this.head = readHead(bytes, hint.kind);
-    // Only the object itself says which one it is; what stands in one of its texts says what its author likes.
-    const isNamed = hint.nesting === undefined && this.head.name !== '';
-    const plan = isNamed && wide.forObject !== undefined ? wide.forObject(this.head.namespace, this.head.name) : wide;
+    this.seen = seen;
+    this.cursor = cursor;
+    cursor.peek();
+    this.start = cursor.at;
+    this.kind = hint.kind;
+    this.settled = false;
+    if (hint.kind === '') {
+      this.knownHead = readHead(cursor.again(this.start), '');
+      // An item of a list whose kind comes later: until it is known, data is taken for a Secret's.
+      const guess = this.knownHead.hasData && hint.nesting === undefined ? 'Secret' : '';
+      this.kind = this.knownHead.kind === '' ? guess : this.knownHead.kind;
+      this.settled = true;
+      this.isRow = this.knownHead.isRow;
+    }
+    const plan = wide.forObject === undefined ? wide : this.ownPlan(wide);
     this.exempt = plan === undefined;
     this.plan = plan ?? wide;
     this.idle = this.plan.recognizer.idle;
-    // An item of a list whose kind comes later: until it is known, data is taken for a Secret's.
-    const guess = this.head.hasData && hint.kind === '' && hint.nesting === undefined ? 'Secret' : hint.kind;
-    this.kind = this.head.kind === '' ? guess : this.head.kind;
-    this.object = this.head.uid || hint.object || `${this.kind}/${this.head.namespace}/${this.head.name}`;
+    this.root = fieldPaths(this.plan, this.kind);
   }
 
-  run(): Buffer {
+  /** Only the object itself says which one it is; what stands in one of its texts says what its author likes. */
+  private ownPlan(wide: MaskPlan): MaskPlan | undefined {
+    if (wide.forObject === undefined || this.hint.nesting !== undefined) return wide;
+    const { namespace, name } = this.knownHead ?? readHead(this.cursor.again(this.start), this.kind, 'names');
+    if (name === '') return wide;
+    const plan = wide.forObject(namespace, name);
+    return plan === undefined || wide.masked === undefined ? plan : { ...plan, masked: wide.masked };
+  }
+
+  run(): void {
+    const { patch, cursor } = this;
     if (this.exempt) {
-      this.cursor.skip();
-      if (this.cursor.peek() !== -1) throw unreadable('something follows its end');
-      return this.bytes;
+      cursor.pass();
+      return;
     }
-    const masks = this.plan.structure
-      ? structureOf(this.kind).map(
-          (path) => ({ path, action: 'Redact', scope: 'Object', rule: RULE_STRUCTURE }) as const,
-        )
-      : [];
-    const cursors = [...masks, ...this.plan.fields].map((of) => ({ path: of.path, done: 0, of }));
-    if (this.head.isRow) this.row();
-    else this.value(cursors, undefined, NO_KEY);
-    if (this.cursor.peek() !== -1) throw unreadable('something follows its end');
-    if (this.out.length === 0) return this.bytes;
-    this.out.push(this.bytes.subarray(this.copied));
-    return Buffer.concat(this.out);
+    const mark = patch.mark();
+    if (!this.isRow) this.value(this.root, undefined, NO_KEY);
+    if (!this.isRow) return;
+    patch.undo(mark);
+    cursor.at = this.start;
+    this.row();
   }
 
-  private value(cursors: readonly Cursor<FieldMask>[], field: FieldMask | undefined, beside: Key): boolean {
+  private get head(): ObjectHead {
+    this.knownHead ??= readHead(this.cursor.again(this.start), this.kind);
+    return this.knownHead;
+  }
+
+  /** What placeholders are bound to. */
+  private get object(): string {
+    if (this.knownObject === undefined) {
+      const { uid, namespace, name } = this.knownHead ?? readHead(this.cursor.again(this.start), this.kind, 'names');
+      this.knownObject = uid || this.hint.object || `${this.kind}/${namespace}/${name}`;
+    }
+    return this.knownObject;
+  }
+
+  private value(state: PathState<FieldMask>, field: FieldMask | undefined, beside: Key): boolean {
     const { cursor } = this;
     const c = cursor.peek();
-    if (c === 0x7b) return this.members(cursors, field);
-    if (c === 0x5b) return this.items(cursors, field, beside);
-    if (c === 0x22) return this.string(cursor.string(), field, beside);
+    if (c === 0x7b) return this.members(state, field);
+    if (c === 0x5b) return this.items(state, field, beside);
+    if (c === 0x22) {
+      cursor.read();
+      return this.string(cursor.from, cursor.to, cursor.escaped, field, beside);
+    }
     const start = cursor.at;
     cursor.scalar();
     if (field === undefined || this.bytes[start] === 0x6e) return true;
     const place = { object: this.object, path: this.pathText(), rule: field.rule };
     const text = substituteScalar(this.plan, place, this.bytes.toString('latin1', start, cursor.at), field);
     if (text === undefined) return false;
-    this.put(start, cursor.at, text);
+    this.patch.put(start, cursor.at, text);
     return true;
   }
 
-  private members(cursors: readonly Cursor<FieldMask>[], field: FieldMask | undefined): boolean {
-    const { cursor, path } = this;
-    const inMetadata = path[path.length - 1] === 'metadata' && field === undefined;
-    let name = '';
+  private members(state: PathState<FieldMask>, field: FieldMask | undefined): boolean {
+    const { cursor, path, bytes } = this;
+    const depth = path.length;
+    const inMetadata = field === undefined && depth > 0 && path[depth - 1] === 'metadata';
+    let label = NO_KEY;
     let kept = 0;
-    cursor.peek();
+    let comma = -1;
     cursor.enter();
     if (cursor.empty(0x7d)) return true;
-    let comma = -1;
-    let more = true;
-    while (more) {
-      cursor.peek();
-      const start = cursor.at;
-      const span = cursor.string();
-      const member = KEYS.read(this.bytes, span.start, span.end);
-      const key = member.name;
+    for (;;) {
+      cursor.read();
+      const start = cursor.from - 1;
+      const member = KEYS.read(bytes, cursor.from, cursor.to);
       cursor.colon();
-      cursor.peek();
-      path.push(key);
-      if (key === 'kind' && path.length === 1) this.checkKind();
+      path.push(member.name);
+      if (depth === 0) this.atTop(member);
       let keep = true;
-      if (inMetadata && IDENTITY_MEMBERS.has(key)) cursor.skip();
-      else if (this.isObjectMember(key)) this.subObject();
+      if (inMetadata && member.identity) cursor.pass();
+      else if (depth === 0 && this.isObjectMember(member)) this.subObject();
       else {
-        const below = cursors.length === 0 ? cursors : descend(cursors, key);
-        const own = field ?? ended(below);
-        if (this.idle && own === undefined && below.length === 0 && !(path.length === 1 && key === 'items')) {
-          cursor.skip();
-        } else {
-          if (own === undefined && (key === 'name' || key === 'key') && cursor.peek() === 0x22)
-            name = this.peekString();
-          keep = this.value(below, own, (key === 'value' || key === 'values') && name !== '' ? keyOf(name) : member);
-          if (!keep && own === undefined) keep = true;
+        const from = depth === 0 ? this.root : state;
+        const below = from.dead ? from : from.step(member.name);
+        const own = field ?? (from.dead ? undefined : below.ended);
+        if (this.idle && own === undefined && below.dead && !(depth === 0 && member.role === 'items')) cursor.pass();
+        else {
+          if (member.role === 'label' && own === undefined && cursor.peek() === 0x22) label = this.peekLabel();
+          const beside = member.role === 'value' && label !== NO_KEY ? label : member;
+          keep = this.value(below, own, beside) || own === undefined;
         }
       }
+      if (this.isRow && depth === 0) return true;
       path.pop();
+      if (this.known > depth) this.known = depth;
       const end = cursor.at;
-      more = cursor.more(0x7d);
+      const more = cursor.more(0x7d);
       if (keep) {
         kept++;
         comma = cursor.at - 1;
       } else {
-        if (kept > 0) this.cut(comma, end);
-        else this.cut(start, more ? cursor.at : end);
+        if (kept > 0) this.patch.cut(comma, end);
+        else this.patch.cut(start, more ? cursor.at : end);
         if (kept > 0 && more) comma = cursor.at - 1;
       }
+      if (!more) return true;
     }
-    return true;
   }
 
-  private items(cursors: readonly Cursor<FieldMask>[], field: FieldMask | undefined, beside: Key): boolean {
-    const { cursor, path } = this;
+  private items(state: PathState<FieldMask>, field: FieldMask | undefined, beside: Key): boolean {
+    const { cursor, path, bytes } = this;
     cursor.enter();
     if (cursor.empty(0x5d)) return true;
     let index = 0;
-    let flag = '';
+    let flag = NO_KEY;
     const holdsObjects = path.length === 1 && path[0] === 'items' && (this.kind === '' || this.kind.endsWith('List'));
     do {
-      cursor.peek();
-      const start = cursor.at;
-      const end = this.bytes.length;
-      const sibling = (key: string): string | undefined => siblingText(this.bytes, start, end, key);
-      path.push(String(index++));
-      const below = cursors.length === 0 ? cursors : descend(cursors, path[path.length - 1]!, sibling);
       const isText = cursor.peek() === 0x22;
-      const text = isText && this.bytes[start + 1] === 0x2d ? this.peekString() : '';
-      if (holdsObjects && field === undefined && ended(below) === undefined) this.subObject();
+      const start = cursor.at;
+      path.push(String(index++));
+      const below = state.dead
+        ? state
+        : state.item(path[path.length - 1]!, (key) => siblingText(cursor.again(start), key));
+      const own = field ?? (state.dead ? undefined : below.ended);
+      const next = isText && bytes[start + 1] === 0x2d ? this.peekLabel() : NO_KEY;
+      if (holdsObjects && own === undefined) this.subObject();
+      else if (this.idle && own === undefined && below.dead) cursor.pass();
       else {
-        const keep = this.value(below, field ?? ended(below), flag === '' ? beside : keyOf(flag));
+        const keep = this.value(below, own, flag === NO_KEY ? beside : flag);
         // An item that is dropped leaves an empty one: the others keep their places.
-        if (!keep) this.put(start, cursor.at, isText ? '""' : 'null');
+        if (!keep) this.patch.put(start, cursor.at, isText ? '""' : 'null');
       }
-      flag = /^--?[A-Za-z][A-Za-z0-9-]*$/.test(text) ? text : '';
+      flag = next.named !== 'none' && FLAG.test(next.text) ? next : NO_KEY;
       path.pop();
+      if (this.known > path.length) this.known = path.length;
     } while (cursor.more(0x5d));
     return true;
   }
 
-  /** The head believed the first kind; a second one that is a Secret would have been masked otherwise. */
-  private checkKind(): void {
-    if (this.kind === 'Secret' || this.cursor.peek() !== 0x22) return;
-    if (this.peekString() === 'Secret') throw unreadable('a kind stands in it twice');
+  /** A member of the object itself: its kind says what is masked, cells make it a row. */
+  private atTop({ role, name }: Key): void {
+    if (role === 'cells' && this.cursor.peek() === 0x5b && !this.settled) this.isRow = true;
+    if (role !== 'kind') {
+      if (role !== 'metadata' && name !== 'apiVersion') this.settled = true;
+      return;
+    }
+    if (this.cursor.peek() !== 0x22) return;
+    const kind = this.peekKey().name;
+    if (kind === this.kind) this.settled = true;
+    else if (!this.settled) {
+      this.settled = true;
+      this.kind = kind;
+      this.root = fieldPaths(this.plan, kind);
+    } else if (structureOf(kind).length > 0) throw unreadable('a kind stands in it twice, or behind what it speaks of');
   }
 
-  private isObjectMember(key: string): boolean {
-    const { path } = this;
+  private isObjectMember({ role }: Key): boolean {
     // A watch event's object.
-    return key === 'object' && path.length === 1 && this.cursor.peek() === 0x7b && EVENT.test(this.head.type);
+    return role === 'object' && this.cursor.peek() === 0x7b && EVENT.test(this.head.type);
   }
 
   private subObject(): void {
-    const { start, end } = this.cursor.skip();
     const kind = this.hint.kind || (this.kind.endsWith('List') ? this.kind.slice(0, -4) : '');
-    const unit = this.bytes.subarray(start, end);
-    const masked = maskObject(this.plan, unit, { ...this.hint, kind });
-    if (masked !== unit) this.put(start, end, masked);
+    maskValue(this.plan, this.patch, this.cursor, { ...this.hint, kind });
   }
 
   /** A Table's row: first its object, then the cells, which may repeat what was masked in it. */
   private row(): void {
-    const { cursor } = this;
+    const { cursor, patch, plan } = this;
     const spans = new Map<string, Span>();
     cursor.members((key) => void spans.set(cursor.text(key), cursor.skip()));
     const object = spans.get('object');
     const masks: [Span, Buffer][] = [];
     const values = new Set<string>();
     if (object !== undefined) {
-      const unit = this.bytes.subarray(object.start, object.end);
-      const mask = new ObjectMask(this.plan, unit, { kind: this.hint.kind });
-      masks.push([object, mask.run()]);
-      for (const value of mask.seen) values.add(value);
+      const unit = new Patch(this.bytes, object.start);
+      const inner = new JsonCursor(this.bytes, object.start, object.end);
+      new ObjectMask(plan, unit, inner, { kind: this.hint.kind }, values).run();
+      masks.push([object, unit.take(object.end)]);
     }
     const cells = spans.get('cells');
     if (cells !== undefined) masks.push([cells, this.cells(cells, values)]);
-    for (const [span, masked] of masks.sort(([a], [b]) => a.start - b.start)) this.put(span.start, span.end, masked);
+    for (const [span, masked] of masks.sort(([a], [b]) => a.start - b.start)) patch.put(span.start, span.end, masked);
   }
 
   private cells({ start, end }: Span, values: ReadonlySet<string>): Buffer {
@@ -251,36 +314,36 @@ class ObjectMask {
     return Buffer.from(`[${parts.join(',')}]`, 'latin1');
   }
 
-  private string({ start, end }: Span, field: FieldMask | undefined, name: Key): boolean {
+  private string(start: number, end: number, escaped: boolean, field: FieldMask | undefined, name: Key): boolean {
     if (field !== undefined) return this.fieldString(start, end, field);
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
-    const quiet = name.named === 'none' && !this.isStatusMessage(name) && !hasEscape(bytes, start, end);
+    const quiet = !escaped && (name.named === 'none' || !this.plan.recognizer.byName) && !this.isStatusMessage(name);
     if (quiet && !this.plan.recognizer.mayHold(bytes, start, end)) return true;
-    const masked = this.inspected(readJsonString(bytes.toString('latin1', start, end)), name, undefined);
-    if (masked !== undefined) this.put(start - 1, end + 1, writeJsonString(masked));
+    const raw = bytes.toString('latin1', start, end);
+    const masked = this.inspected(escaped ? readJsonString(raw) : raw, name, undefined);
+    if (masked !== undefined) this.patch.put(start - 1, end + 1, writeJsonString(masked));
     return true;
   }
 
-  private isStatusMessage({ name }: Key): boolean {
-    return name === 'message' && this.kind === 'Status' && this.plan.structure;
+  private isStatusMessage({ role }: Key): boolean {
+    return role === 'message' && this.kind === 'Status' && this.plan.structure;
   }
 
   /** @returns what to write, or undefined to leave it */
   private inspected(text: string, name: Key, at: string | undefined): string | undefined {
     const { plan } = this;
-    const path = at ?? this.pathText();
-    const replace = replacer(plan, this.object, path);
-    const { named } = name;
+    const replace: Replace = (finding, value) => replacer(plan, this.object, at ?? this.pathText())(finding, value);
+    const named = plan.recognizer.byName ? name.named : 'none';
     if (named !== 'none' && !holdsMarker(text) && isPlausible(text, named) && !/[\n{]/.test(text)) {
       const kind = named === 'password' ? 'generic-password' : 'generic-credential';
       return replace({ start: 0, end: text.length, kind }, text);
     }
-    if (/^\s*[[{]/.test(text)) {
+    if (JSON_TEXT.test(text)) {
       const nested = this.nested(text);
       if (nested !== undefined) return nested === text ? undefined : nested;
     }
-    const status = this.isStatusMessage(name) ? this.quoted(text, path) : text;
+    const status = this.isStatusMessage(name) ? this.quoted(text, at ?? this.pathText()) : text;
     const masked = maskText(status, plan.recognizer, replace);
     return masked ?? (status === text ? undefined : status);
   }
@@ -302,7 +365,7 @@ class ObjectMask {
   /** Values in quotes after "Invalid value" and in any message about a kind with masked fields; names stay. */
   private quoted(text: string, path: string): string {
     const details = /"details"\s*:\s*\{[^{}]{0,512}?"kind"\s*:\s*"([A-Za-z.]{1,64})"/.exec(
-      this.bytes.toString('latin1'),
+      this.bytes.toString('latin1', this.start),
     );
     if (!hasMaskedFields(details?.[1] ?? this.hint.kind)) return text;
     const place = { object: this.object, path, rule: RULE_STRUCTURE };
@@ -313,28 +376,31 @@ class ObjectMask {
   }
 
   private fieldString(start: number, end: number, field: FieldMask): boolean {
-    const text = readJsonString(this.bytes.toString('latin1', start, end));
-    const helm = this.helmRelease(text);
+    const { path, patch } = this;
+    const inSecretData = this.kind === 'Secret' && path[0] === 'data';
+    const helm = inSecretData ? this.helmRelease(start, end) : undefined;
     if (helm !== undefined) {
-      this.put(start - 1, end + 1, writeJsonString(helm));
+      patch.put(start - 1, end + 1, writeJsonString(helm));
       return true;
     }
-    const isBase64 = this.kind === 'Secret' && this.path[0] === 'data';
-    const value = isBase64 ? Buffer.from(text, 'base64').toString('latin1') : text;
-    this.seen.add(value);
-    if (isBase64) this.seen.add(text);
+    let value = '';
+    if (readsValue(this.plan, field) || this.seen !== undefined) {
+      const text = readJsonString(this.bytes.toString('latin1', start, end));
+      value = inSecretData ? Buffer.from(text, 'base64').toString('latin1') : text;
+      this.seen?.add(value).add(text);
+    }
     const place = { object: this.object, path: this.pathText(), rule: field.rule };
     const masked = substitute(this.plan, place, value, 'field', field);
     if (masked === undefined) return false;
-    this.put(start - 1, end + 1, `"${isBase64 ? Buffer.from(masked).toString('base64') : masked}"`);
+    patch.put(start, end, inSecretData ? Buffer.from(masked).toString('base64') : masked);
     return true;
   }
 
   /** A Helm release is JSON, gzipped, in base64, in base64: masked inside, so that helm can read it. */
-  private helmRelease(text: string): string | undefined {
-    if (this.head.type !== 'helm.sh/release.v1' || this.kind !== 'Secret' || this.path.join('.') !== 'data.release') {
-      return undefined;
-    }
+  private helmRelease(start: number, end: number): string | undefined {
+    const { path } = this;
+    if (path.length !== 2 || path[1] !== 'release' || this.head.type !== 'helm.sh/release.v1') return undefined;
+    const text = readJsonString(this.bytes.toString('latin1', start, end));
     const inner = Buffer.from(Buffer.from(text, 'base64').toString('latin1'), 'base64');
     const json = inflate(inner);
     if (json === undefined) return undefined;
@@ -347,37 +413,34 @@ class ObjectMask {
     }
   }
 
-  private peekString(): string {
+  private peekKey(): Key {
     const { cursor } = this;
-    const at = cursor.at;
-    const text = readJsonString(cursor.text(cursor.string()));
+    const { at } = cursor;
+    cursor.read();
     cursor.at = at;
-    return text;
+    return KEYS.read(this.bytes, cursor.from, cursor.to);
   }
 
-  private put(start: number, end: number, text: string | Buffer): void {
-    this.cut(start, end);
-    this.out.push(typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
-  }
-
-  private cut(start: number, end: number): void {
-    this.out.push(this.bytes.subarray(this.copied, start));
-    this.copied = end;
+  /** A text that names what stands beside it. */
+  private peekLabel(): Key {
+    const { cursor } = this;
+    const { at } = cursor;
+    cursor.read();
+    cursor.at = at;
+    if (!cursor.escaped && !NAME_WORDS.touches(this.bytes, cursor.from, cursor.to)) return PLAIN;
+    return KEYS.read(this.bytes, cursor.from, cursor.to);
   }
 
   private pathText(): string {
-    let text = '';
-    for (const step of this.path) {
-      if (/^\d+$/.test(step)) text += `[${step}]`;
-      else if (/^[A-Za-z_$][A-Za-z0-9_$-]*$/.test(step)) text += text === '' ? step : `.${step}`;
-      else text += `[${JSON.stringify(step)}]`;
-    }
-    return text;
+    const { path, texts } = this;
+    for (; this.known < path.length; this.known++)
+      texts[this.known + 1] = withStep(texts[this.known]!, path[this.known]!);
+    return texts[path.length]!;
   }
 }
 
-/** Whether an escape stands in the range. */
-function hasEscape(bytes: Buffer, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if (bytes[i] === 0x5c) return true;
-  return false;
+function withStep(text: string, step: string): string {
+  if (/^\d+$/.test(step)) return `${text}[${step}]`;
+  if (/^[A-Za-z_$][A-Za-z0-9_$-]*$/.test(step)) return text === '' ? step : `${text}.${step}`;
+  return `${text}[${JSON.stringify(step)}]`;
 }

@@ -1,7 +1,8 @@
 import { NAME_KEYWORDS, readAssignment } from './assignment.ts';
 import { type Detector, FAMILIES, type Family } from './detector.ts';
-import { base64Runs, beginsAsText, decodeText, unescapeUrl } from './encoded.ts';
+import { base64Runs, beginsAsText, decodeText, someRun, unescapeUrl } from './encoded.ts';
 import { type Finding, joined } from './finding.ts';
+import { assigns, beginsToken, isEscapedScheme, type KeywordCheck } from './keyword-check.ts';
 import { KeywordGate } from './keyword-gate.ts';
 import { CREDENTIAL_KINDS } from './kinds-credentials.ts';
 import { ibanLength, PERSONAL_KINDS } from './kinds-personal.ts';
@@ -20,6 +21,26 @@ export interface OwnPattern {
 
 type Reader = (text: string, at: number) => readonly Finding[];
 
+interface Checked {
+  readonly read: Reader;
+  readonly check: KeywordCheck | undefined;
+}
+
+const readNothing: Reader = () => [];
+
+/** What lets a keyword pass: any of those who wait for it. */
+function anyOf(readers: readonly Checked[]): KeywordCheck | undefined {
+  const checks = [...new Set(readers.map(({ check }) => check))];
+  const [first] = checks;
+  if (checks.length === 1 || checks.includes(undefined)) return checks.includes(undefined) ? undefined : first;
+  return (bytes, at, start, end) => checks.some((check) => check!(bytes, at, start, end));
+}
+
+function checkOf({ check, inside, anywhere, family }: Detector): KeywordCheck | undefined {
+  if (check !== undefined) return check;
+  return inside !== undefined || anywhere === true || family !== 'credentials' ? undefined : beginsToken;
+}
+
 const MAX_LEFT = 128;
 const MAX_DEPTH = 3;
 const BOUNDARY = /[A-Za-z0-9]/;
@@ -27,38 +48,41 @@ const BOUNDARY = /[A-Za-z0-9]/;
 /** Finds secrets in a text: one pass for keywords, then each kind only where its keyword stands. */
 export class Recognizer {
   private readonly gate: KeywordGate;
-  private readonly readers: (readonly Reader[])[] = [];
+  private readonly readers: (readonly Checked[])[] = [];
   private readonly ungated: readonly OwnPattern[];
   private readonly gated = new Map<number, OwnPattern[]>();
   private readonly decodes: boolean;
+  /** Whether a name beside a value says that it is a secret. */
+  readonly byName: boolean;
   /** Whether nothing at all is looked for. */
   readonly idle: boolean;
 
   constructor(families: readonly Family[], patterns: readonly OwnPattern[] = []) {
     const wanted = new Set(families);
-    const keywords = new Map<string, Reader[]>();
-    const add = (keyword: string, reader: Reader | undefined): void => {
-      const list = keywords.get(keyword) ?? [];
-      if (reader !== undefined) list.push(reader);
-      keywords.set(keyword, list);
+    this.byName = wanted.has('tokens-by-name');
+    const keywords = new Map<string, Checked[]>();
+    const add = (keyword: string, read: Reader, check?: KeywordCheck): void => {
+      const list = keywords.get(keyword);
+      if (list === undefined) keywords.set(keyword, [{ read, check }]);
+      else list.push({ read, check });
     };
     for (const detector of [...CREDENTIAL_KINDS, ...PERSONAL_KINDS]) {
       if (!wanted.has(detector.family)) continue;
-      for (const keyword of detector.keywords) add(keyword, readerOf(detector));
+      for (const keyword of detector.keywords) add(keyword, readerOf(detector), checkOf(detector));
     }
     for (const kind of SHAPED_KINDS) {
-      if (wanted.has(kind.family)) for (const keyword of kind.keywords) add(keyword, kind.read);
+      if (wanted.has(kind.family)) for (const keyword of kind.keywords) add(keyword, kind.read, kind.check);
     }
-    if (wanted.has('tokens-by-name')) {
+    if (this.byName) {
       const byName: Reader = (text, at) => {
         const finding = readAssignment(text, at);
         return finding === undefined ? [] : [finding];
       };
-      for (const keyword of NAME_KEYWORDS) add(keyword, byName);
+      for (const keyword of NAME_KEYWORDS) add(keyword, byName, assigns);
     }
     this.decodes = families.length > 0;
-    if (this.decodes) add('%0a%0f', (text, at) => this.readEscapedUrl(text, at));
-    for (const pattern of patterns) for (const keyword of pattern.keywords) add(keyword, undefined);
+    if (this.decodes) add('%0a%0f', (text, at) => this.readEscapedUrl(text, at), isEscapedScheme);
+    for (const pattern of patterns) for (const keyword of pattern.keywords) add(keyword, readNothing);
     const all = [...keywords.keys()];
     this.readers = all.map((keyword) => keywords.get(keyword)!);
     for (const [id, keyword] of all.entries()) {
@@ -66,7 +90,10 @@ export class Recognizer {
       if (own.length > 0) this.gated.set(id, own);
     }
     this.ungated = patterns.filter((pattern) => pattern.keywords.length === 0);
-    this.gate = new KeywordGate(all);
+    this.gate = new KeywordGate(
+      all,
+      all.map((keyword) => anyOf(keywords.get(keyword)!)),
+    );
     this.idle = families.length === 0 && patterns.length === 0;
   }
 
@@ -94,7 +121,8 @@ export class Recognizer {
       if (patterns !== undefined) for (const pattern of patterns) own.add(pattern);
       // Inside a block that runs on nothing more need be found.
       if (at < past) return;
-      for (const read of this.readers[keyword]!) {
+      for (const { read, check } of this.readers[keyword]!) {
+        if (check !== undefined && !check(bytes, at, 0, bytes.length)) continue;
         for (const finding of read(text, at)) {
           findings.push(finding);
           if (finding.kind === 'private-key') past = Math.max(past, finding.end);
@@ -117,7 +145,7 @@ export class Recognizer {
       while (at < known.length && known[at]!.end <= run.start) at++;
       const over = known[at];
       if (over !== undefined && over.start <= run.start && over.end >= run.end) continue;
-      if (!beginsAsText(bytes, run)) continue;
+      if (!beginsAsText(bytes, run.start, run.end)) continue;
       const inner = this.findInside(text.slice(run.start, run.end), depth);
       if (inner !== undefined) findings.push({ start: run.start, end: run.end, ...inner });
     }
@@ -148,11 +176,10 @@ function isMarked(text: string, start: number, end: number): boolean {
   return value.includes(MARKER) && /^[A-Za-z0-9._-]*sallyport\.masked\.[a-z2-7]{0,26}[A-Za-z0-9…]{0,4}$/.test(value);
 }
 
+const PROBED = 65_536;
+
 function hasLongRun(bytes: Uint8Array, start: number, end: number): boolean {
-  return (
-    base64Runs(bytes, start, Math.min(end, start + 65_536)).some((run) => beginsAsText(bytes, run)) ||
-    end - start > 65_536
-  );
+  return end - start > PROBED || someRun(bytes, start, end, beginsAsText);
 }
 
 function readerOf(detector: Detector): Reader {

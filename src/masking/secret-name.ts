@@ -55,10 +55,15 @@ const NEUTRAL = new Set([
   'new',
 ]);
 const MAX_NAME = 128;
+/** One of these is in every name that says something. */
+export const SECRET_WORDS: readonly string[] = [
+  ...['pass', 'pw', 'psk', 'secret', 'token', 'key', 'cred', 'jwt', 'bearer', 'sess', 'sid', 'sig'],
+];
+const SAYS_SOMETHING = new RegExp(SECRET_WORDS.join('|'), 'i');
 
 /** Reads `DB_PASSWORD`, `spring.datasource.password`, `apiKey2`, `X-Auth-Token`, `example.dev/github-token`. */
 export function classifyName(name: string): NameClass {
-  if (name.length < 2 || name.length > MAX_NAME) return 'none';
+  if (name.length < 2 || name.length > MAX_NAME || !SAYS_SOMETHING.test(name)) return 'none';
   // checksum/secret: what hashes a secret does not show it.
   if (/(?:checksum|digest|fingerprint|sha(?:1|256|512))/i.test(name)) return 'none';
   const words = wordsOf(name.slice(name.lastIndexOf('/') + 1));
