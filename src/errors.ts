@@ -151,6 +151,42 @@ export const ERRORS = declare({
     meaning:
       'The answer has to be masked and can be given in JSON only, which the client does not accept: send "Accept: application/json".',
   },
+  SP_MASKING_PLACEHOLDER: {
+    status: 422,
+    reason: 'Invalid',
+    meaning:
+      'A placeholder of a masked value stands where it does not stand for the object’s current value, or the value would be seen there. The message names the path. Leave placeholders where they were read, or write a new value.',
+  },
+  SP_MASKING_PLACEHOLDER_UNREADABLE: {
+    status: 415,
+    reason: 'UnsupportedMediaType',
+    meaning:
+      'What is written may hold placeholders of masked values, and is in an encoding in which they cannot be put back (protobuf, CBOR, compressed). Send JSON; client-go does so by itself after CBOR.',
+  },
+  SP_MASKING_PROBE: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'The request asks about a value that is masked for this caller: a JSON Patch test, copy or move on its path, or a selector on it. The message names the path.',
+  },
+  SP_MASKING_LITERAL_DRY_RUN: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'A dry run would write a new value over a masked one, and its answer would tell whether the two are equal. Leave the placeholder there, or write without a dry run.',
+  },
+  SP_MASKING_LITERAL_LIMIT: {
+    status: 429,
+    reason: 'TooManyRequests',
+    meaning:
+      'New values were written over masked ones of this object as often as the configuration allows one caller in an hour (masking.literalWrites.perHour): each write tells whether the value was the same. The message says when the next may be.',
+  },
+  SP_MASKING_CHANGED: {
+    status: 409,
+    reason: 'Conflict',
+    meaning:
+      'The object changed between the read of the value that a placeholder stands for and the write. Nothing was written: read the object again, and apply the change to that.',
+  },
   SP_UPSTREAM_REFUSED: {
     status: 422,
     reason: 'Invalid',

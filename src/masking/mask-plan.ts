@@ -27,6 +27,8 @@ export interface MaskPlan {
   action(rule: string): { readonly action: MaskAction; readonly scope: 'Object' | 'Installation' };
   /** Secrets, TokenRequests and their kin are masked by structure; off for callers who are exempt. */
   readonly structure: boolean;
+  /** Whether anything is left out of answers, so that what is written back lacks it. */
+  readonly drops?: boolean;
   /** The rule's name for what detectors find. */
   readonly rule: string;
   readonly placeholders: Placeholders;

@@ -52,6 +52,7 @@ export function planOf(
       return { action: rule?.action ?? 'Redact', scope: rule?.scope ?? 'Object' };
     },
     structure: true,
+    drops: masking.some(({ action, fields }) => action === 'Drop' || fields.some((field) => field.action === 'Drop')),
     rule: detecting?.name ?? RULE_DETECTORS,
     placeholders,
     ...(masked === undefined ? {} : { masked }),

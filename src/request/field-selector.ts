@@ -26,6 +26,17 @@ export function selectedName(selector: string | undefined): string | undefined {
   return name !== undefined && isPathSegmentName(name) ? name : undefined;
 }
 
+/** What a field selector asks about: each term's field and value; a malformed value as it is written. */
+export function fieldTerms(selector: string): { readonly field: string; readonly value: string }[] {
+  return splitTerms(selector).flatMap((term) => {
+    const equals = term.indexOf('=');
+    if (equals < 0) return [];
+    const negated = equals > 0 && term.charAt(equals - 1) === '!';
+    const value = term.slice(!negated && term.charAt(equals + 1) === '=' ? equals + 2 : equals + 1);
+    return [{ field: term.slice(0, negated ? equals - 1 : equals).trim(), value: unescapeValue(value) ?? value }];
+  });
+}
+
 /** Terms are separated by commas, a backslash escapes the character after it. */
 function splitTerms(selector: string): string[] {
   const terms: string[] = [];

@@ -1,0 +1,40 @@
+import { isObject, type Json } from '../../request/json.ts';
+import { findMarkers, MARKER } from '../marker.ts';
+
+/** A whole placeholder. What a rule shows of a value's end follows it. */
+export const PLACEHOLDER = /sallyport\.masked\.[a-z2-7]{26}/g;
+
+/** Whether a text holds a placeholder, or a part of one, in any encoding: as it is, in base64 at any offset, in UTF-16. */
+export function holdsPlaceholder(text: string): boolean {
+  if (text.includes(MARKER)) return true;
+  // Shorter than what base64 makes of the marker's fixed part.
+  if (text.length < MARKER.length + 4) return false;
+  if (findMarkers(Buffer.from(text)).length > 0) return true;
+  // Base64 in lines, or with an alphabet for URLs, and base64 of base64.
+  if (text.length > MAX_DECODED || !/^[A-Za-z0-9+/_=\s-]+$/.test(text)) return false;
+  const inner = Buffer.from(text.replaceAll('-', '+').replaceAll('_', '/'), 'base64');
+  return inner.length > 0 && findMarkers(inner).length > 0;
+}
+
+const MAX_DECODED = 1 << 20;
+
+/** Placeholders in the strings of a value, decoded where they stand in base64; without repetitions. */
+export function placeholdersIn(value: Json, found: Set<string> = new Set()): Set<string> {
+  if (typeof value === 'string') {
+    for (const [text] of value.matchAll(PLACEHOLDER)) found.add(text);
+    if (!value.includes(MARKER) && holdsPlaceholder(value)) {
+      for (const [text] of Buffer.from(value, 'base64').toString('latin1').matchAll(PLACEHOLDER)) found.add(text);
+    }
+  } else if (Array.isArray(value)) for (const item of value) placeholdersIn(item, found);
+  else if (isObject(value)) for (const member of value.values()) placeholdersIn(member, found);
+  return found;
+}
+
+/** Whether any name or string of a value holds one. */
+export function treeHoldsPlaceholder(value: Json): boolean {
+  if (typeof value === 'string') return holdsPlaceholder(value);
+  if (Array.isArray(value)) return value.some(treeHoldsPlaceholder);
+  if (!isObject(value)) return false;
+  for (const [name, member] of value) if (name.includes(MARKER) || treeHoldsPlaceholder(member)) return true;
+  return false;
+}
