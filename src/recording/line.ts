@@ -21,10 +21,19 @@ export interface SegmentLine {
   readonly predecessor: { readonly name: string; readonly hash: string } | undefined;
   /** Requests whose RequestReceived is in an earlier segment and whose ResponseComplete is not. */
   readonly open: readonly string[];
+  /** Of all segments before this one. */
+  readonly counts: RecordingCounts;
   readonly time: Timestamp;
 }
 
 export const FORMAT = 'recording.sallyport.dev/v1';
+
+export interface RecordingCounts {
+  readonly requests: number;
+  readonly denied: number;
+  readonly masked: number;
+  readonly dropped: number;
+}
 
 /** Whose work a recording holds; the same in every one of its segments and in its manifest. */
 export interface RecordingIdentity {

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { openEnvelope, signEnvelope, writeEnvelope } from './envelope.ts';
-import { FORMAT, type RecordingIdentity, type Timestamp } from './line.ts';
+import { FORMAT, type RecordingCounts, type RecordingIdentity, type Timestamp } from './line.ts';
 import type { SigningKey } from './signing-key.ts';
 
 export const MANIFEST_TYPE = 'application/vnd.sallyport.recording-manifest.v1+json';
@@ -35,13 +35,6 @@ export interface ManifestSegment {
   readonly sha256: string;
   /** Of its lines, unpacked. */
   readonly rawBytes: number;
-}
-
-export interface RecordingCounts {
-  readonly requests: number;
-  readonly denied: number;
-  readonly masked: number;
-  readonly dropped: number;
 }
 
 /** The manifest's file. */

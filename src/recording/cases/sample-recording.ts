@@ -43,8 +43,9 @@ export async function sampleRecording(key: SigningKey, options: SampleOptions = 
   for (let number = 1; number <= segments; number += 1) {
     const predecessor = number === 1 ? undefined : { name: segmentName(number - 1), hash: chain.head };
     const time = '2026-01-02T03:04:06.000Z';
+    const counts = { requests: (number - 1) * requests, denied: 0, masked: 0, dropped: 0 };
     const lines: Line[] = [
-      { kind: 'Segment', format: FORMAT, recording: identity, segment: number, predecessor, open: [], time },
+      { kind: 'Segment', format: FORMAT, recording: identity, segment: number, predecessor, open: [], counts, time },
     ];
     for (let request = 0; request < requests; request += 1) lines.push(...sampleRequest(number * 1000 + request));
     if (number === segments) lines.push({ kind: 'End', time, reason: 'Idle' });
