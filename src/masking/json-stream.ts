@@ -1,6 +1,7 @@
+import { type AnswerHint, AnswerMask } from './answer-mask.ts';
 import { INCOMPLETE, JsonCursor, unreadable } from './json-cursor.ts';
 import type { Masked, MaskPlan } from './mask-plan.ts';
-import { maskObject, maskValue, type ObjectHint } from './object-mask.ts';
+import { maskObject, maskValue } from './object-mask.ts';
 import { Patch } from './patch.ts';
 
 /** What one object may have in bytes; the API server's own limit is near 1.5 MiB. */
@@ -16,7 +17,8 @@ const BACKSLASH = 0x5c;
  */
 export class JsonMask {
   private readonly plan: MaskPlan;
-  private hint: ObjectHint;
+  private hint: AnswerHint;
+  private readonly answer: AnswerMask;
   private held: Buffer[] = [];
   private heldLength = 0;
   private depth = 0;
@@ -33,8 +35,9 @@ export class JsonMask {
   private readonly tentative: MaskPlan;
 
   /** @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known */
-  constructor(plan: MaskPlan, hint: ObjectHint = { kind: '' }) {
+  constructor(plan: MaskPlan, hint: AnswerHint = { kind: '' }) {
     this.plan = plan;
+    this.answer = new AnswerMask(plan, hint);
     this.hint = hint;
     this.tentative = plan.masked === undefined ? plan : { ...plan, masked: (what) => void this.told.push(what) };
   }
@@ -74,9 +77,12 @@ export class JsonMask {
       } else if (c === 0x7b || c === 0x5b) {
         this.depth++;
         if (this.depth > 100_000) throw unreadable('it is nested too deep');
-        if (c === 0x5b && this.depth === 2 && this.mode === 'head' && this.opensList()) {
-          out.push(this.head(this.take(bytes, from, i + 1)));
+        if (c === 0x5b && this.depth === 2 && this.mode === 'head' && this.mayOpenList()) {
+          const head = this.take(bytes, from, i + 1);
           from = i + 1;
+          const masked = this.head(head);
+          if (masked === undefined) this.keep(head);
+          else out.push(masked);
         }
       } else if (c === 0x7d || c === 0x5d) {
         this.depth--;
@@ -174,10 +180,8 @@ export class JsonMask {
     return held.toString('latin1', held.length + start) + bytes.toString('latin1', 0, end);
   }
 
-  private opensList(): boolean {
-    if (this.lastKey !== 'items' && this.lastKey !== 'rows') return false;
-    this.listKey = this.lastKey;
-    return true;
+  private mayOpenList(): boolean {
+    return this.lastKey === 'items' || this.lastKey === 'rows';
   }
 
   private take(bytes: Buffer, from: number, to: number): Buffer {
@@ -198,28 +202,38 @@ export class JsonMask {
     this.held.push(Buffer.from(part));
   }
 
-  /** What stands before a list's items, completed to be read. */
-  private head(bytes: Buffer): Buffer {
-    this.mode = 'units';
+  /**
+   * What stands before a list's items, completed to be read.
+   * @returns undefined where it is another object that has a member of that name: that one is masked as a whole
+   */
+  private head(bytes: Buffer): Buffer | undefined {
     const whole = Buffer.concat([bytes, LIST_END]);
-    const masked = maskObject(this.plan, whole, this.hint);
-    const parsed = JSON.parse(whole.toString()) as { kind?: unknown; columnDefinitions?: { name?: unknown }[] };
-    const kind = typeof parsed.kind === 'string' ? parsed.kind : '';
-    if (this.listKey === 'rows') {
-      const columns = (parsed.columnDefinitions ?? []).map(({ name }) => String(name));
-      this.hint = { ...this.hint, columns };
-    } else if (this.hint.kind === '' && kind.endsWith('List')) this.hint = { ...this.hint, kind: kind.slice(0, -4) };
+    const parsed = parseHead(whole);
+    const kind = typeof parsed.kind === 'string' ? parsed.kind : undefined;
+    if (!this.isList(kind)) return undefined;
+    this.mode = 'units';
+    this.listKey = this.lastKey;
+    const masked = maskObject(this.plan, whole, { kind: this.hint.kind });
+    if (this.listKey === 'rows') this.answer.table.begin(whole);
+    else if (this.hint.kind === '' && kind !== undefined) this.hint = { ...this.hint, kind: kind.slice(0, -4) };
     return masked.subarray(0, masked.length - LIST_END.length);
+  }
+
+  /** Lists of custom resources name their kind behind their items: then it counts what was asked for. */
+  private isList(kind: string | undefined): boolean {
+    if (this.lastKey === 'rows') return kind === 'Table' || (kind === undefined && this.hint.table !== undefined);
+    return kind === undefined ? this.hint.isList !== false : kind.endsWith('List');
   }
 
   private unit(bytes: Buffer): Buffer {
     if (bytes.length === 0 || bytes.every((c) => c <= 0x20)) return bytes;
+    if (this.listKey === 'rows') return this.answer.table.row(bytes);
     return maskObject(this.plan, bytes, this.hint);
   }
 
   /** An object at the top, or what follows a list's items. */
   private whole(bytes: Buffer): Buffer {
-    if (this.mode !== 'tail') return maskObject(this.plan, bytes, this.hint);
+    if (this.mode !== 'tail') return this.answer.mask(bytes);
     this.mode = 'head';
     this.lastKey = '';
     const lead = Buffer.from(`{"${this.listKey}":[`);
@@ -230,6 +244,14 @@ export class JsonMask {
 /** What needs no look between strings: white space, colons, numbers, words. */
 const PLAIN = new Uint8Array(256).fill(1);
 for (const c of [QUOTE, 0x7b, 0x7d, 0x5b, 0x5d, 0x2c]) PLAIN[c] = 0;
+
+function parseHead(head: Buffer): { readonly kind?: unknown } {
+  try {
+    return JSON.parse(head.toString()) as { readonly kind?: unknown };
+  } catch {
+    throw unreadable('what stands before its items is no JSON');
+  }
+}
 
 const COMMA = Buffer.from(',');
 const LIST_END = Buffer.from(']}');
