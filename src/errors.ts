@@ -206,7 +206,8 @@ export const ERRORS = declare({
   SP_STREAM_ENDED: {
     status: 504,
     reason: 'Timeout',
-    meaning: 'The gateway ended an upgraded stream: it reached the longest life that the configuration allows one.',
+    meaning:
+      'The gateway ended a stream: it reached the longest life that the configuration allows one, or the masking rules about it have changed. Run the command again.',
   },
   SP_SHUTTING_DOWN: {
     status: 503,

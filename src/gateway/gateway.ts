@@ -28,6 +28,7 @@ import { LiveExchanges } from './live.ts';
 import { Masking } from './masking/masking.ts';
 import { maskingKey } from './masking/masking-key.ts';
 import { MaskingRules } from './masking/masking-rules.ts';
+import { PrinterColumns } from './masking/printer-columns.ts';
 import { RuleStatusWriter } from './masking/rule-status.ts';
 import { Observer } from './observer.ts';
 import { Pipeline } from './pipeline.ts';
@@ -111,7 +112,14 @@ export async function startGateway(
       log.warn({ error, rule }, 'the status of a masking rule could not be written; it is tried again'),
   });
   maskingRules.onChange((set, objects) => ruleStatuses.report(set.rules, objects));
-  const masking = new Masking(maskingRules);
+  const printerColumns = new PrinterColumns({
+    transport,
+    log,
+    metrics,
+    staleAfter: configuration.policy.staleAfter,
+    onFailure,
+  });
+  const masking = new Masking(maskingRules, printerColumns);
   const sessions = new AgentSessions({
     configuration: identity.sessions,
     audience: configuration.audience,
@@ -131,6 +139,12 @@ export async function startGateway(
   sessions.onEnded((ended) => {
     if ('session' in ended) live.endSession(ended.session, ended.reason.toLowerCase());
     else live.endAgent(ended.agent);
+  });
+  maskingRules.onChange(() => {
+    live.endStreamsThat(
+      (exchange) => masking.isOutdated(exchange),
+      'masking rules have changed: run the command again',
+    );
   });
   const via = new Via(key);
   const observer = new Observer(metrics, log, (fault) => statuses.fault(fault.policy, fault.rule, fault.message));
@@ -197,13 +211,15 @@ export async function startGateway(
 
   readiness.register('policies', () => policies.check());
   readiness.register('masking', () => maskingRules.check());
+  readiness.register('columns', () => printerColumns.check());
   readiness.register('sessions', () => sessions.check());
   readiness.register('approvals', () => asking.check());
   readiness.register('issuers', () => authenticator.ready().ready || 'no issuer’s keys are loaded yet');
   let stopping = false;
   readiness.register('stopping', () => !stopping || 'this replica is stopping');
   metrics.beforeScrape(() => {
-    for (const informer of [...policies.informers, maskingRules.informer, ...sessions.informers, asking.informer]) {
+    const informers = [...policies.informers, maskingRules.informer, printerColumns.informer, ...sessions.informers];
+    for (const informer of [...informers, asking.informer]) {
       metrics.watchAge.set(Math.min(informer.age() / 1_000, 1e9), informer.name);
       metrics.watchSynced.set(informer.synced ? 1 : 0, informer.name);
       metrics.watchObjects.set(informer.counts.objects, informer.name);
@@ -212,7 +228,7 @@ export async function startGateway(
 
   const probe = probeServer({ liveness, readiness, metrics });
   const probePort = await listenOn(probe, probes.address, probes.port);
-  const loading = [policies.start(), maskingRules.start(), sessions.start(), asking.start()];
+  const loading = [policies, maskingRules, printerColumns, sessions, asking].map((one) => one.start());
   await Promise.race([Promise.all(loading), denied.promise]);
   statuses.start();
   const port = await door.listen(listen.address, listen.port);
@@ -232,7 +248,7 @@ export async function startGateway(
       await delay(50);
       door.destroy();
       await asking.stop();
-      await Promise.all([policies.stop(), statuses.stop(), maskingRules.stop(), ruleStatuses.stop()]);
+      await Promise.all([policies, statuses, maskingRules, ruleStatuses, printerColumns].map((one) => one.stop()));
       await Promise.all([sessions.stop(), authenticator.close(), forward.close()]);
       await transport.close();
       await new Promise((resolve) => probe.close(resolve).closeAllConnections());

@@ -65,6 +65,13 @@ export class LiveExchanges {
     setTimeout(end, deadline).unref();
   }
 
+  /** Ends streams of which something is true. */
+  endStreamsThat(predicate: (exchange: Exchange) => boolean, reason: string): void {
+    for (const exchange of [...this.#longLived]) {
+      if (predicate(exchange)) exchange.end(new SallyportError('SP_STREAM_ENDED', reason));
+    }
+  }
+
   /** Resolves when nothing is under way any more, or after `timeout` milliseconds. */
   async drained(timeout: number): Promise<void> {
     const end = performance.now() + timeout;

@@ -14,6 +14,7 @@ import type { Judge } from './judge.ts';
 import type { CallerLimits } from './limits.ts';
 import type { LiveExchanges } from './live.ts';
 import { type Masking, maskableHeaders } from './masking/masking.ts';
+import { withObjects } from './masking/table-query.ts';
 import type { Observer } from './observer.ts';
 import { type Outcome, type RelayLimits, type ResponseStage, relay } from './relay.ts';
 import { UpstreamRefusal } from './upstream-refusal.ts';
@@ -191,7 +192,9 @@ export class Pipeline {
   outgoingHead(exchange: Exchange): Omit<Outgoing, 'body'> {
     const { request, operation, bodyType, identity, decision, masking, permit } = exchange;
     const headers = forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType });
-    const query = excludeNamespace(permit?.guarded?.query ?? operation!.query, decision?.excludeNamespace);
+    const asked = permit?.guarded?.query ?? operation!.query;
+    const whole = masking?.table === undefined ? asked : withObjects(asked);
+    const query = excludeNamespace(whole, decision?.excludeNamespace);
     return {
       identity: identity!,
       via: this.#rooms.via(identity!),

@@ -70,6 +70,12 @@ export class MaskingRuleSet {
     return { ...base, ...(masked === undefined ? {} : { masked }), forObject };
   }
 
+  /** Which rules, in which form, speak of an operation of a caller: where it is another than before, so is the plan. */
+  keyFor(caller: Caller, operation: Operation): string {
+    const about = this.rulesOf(caller).filter((rule) => rule.about.covers(operation) !== 'none');
+    return about.map(({ uid, generation }) => `${uid}/${generation}`).join();
+  }
+
   /** By what a recorder or an approver may be shown: the defaults, whoever looks. */
   defaults(): MaskPlan {
     return this.planOf(NONE)!;

@@ -15,10 +15,16 @@ export interface TableHint {
   /** Undefined: the rows' objects are what was asked for. */
   readonly include?: RowObject | undefined;
   /**
-   * Where a column's cells come from: paths by the column's name, `unknown` for one that may lead anywhere. Undefined where
-   * nothing is known of any column: its cells are then known by what they hold alone.
+   * Where cells come from: the columns behind that of the name, in order. Undefined where nothing is known of any: cells are
+   * then known by what they hold alone.
    */
-  readonly columns?: ReadonlyMap<string, readonly Segment[] | 'unknown'> | undefined;
+  readonly columns?: readonly TableColumn[] | undefined;
+}
+
+/** A column of which the path is known, or known to be unreadable. */
+export interface TableColumn {
+  readonly name: string;
+  readonly path: readonly Segment[] | 'unknown';
 }
 
 interface Column {
@@ -72,7 +78,7 @@ export class TableMask {
     const { apiVersion, columnDefinitions } = JSON.parse(head.toString()) as Partial<Record<string, unknown>>;
     if (typeof apiVersion === 'string' && /^meta\.k8s\.io\/v\w+$/.test(apiVersion)) this.apiVersion = apiVersion;
     if (!Array.isArray(columnDefinitions)) return;
-    this.columns = (columnDefinitions as { name?: unknown }[]).map(({ name }) => this.column(String(name)));
+    this.columns = (columnDefinitions as { name?: unknown }[]).map(({ name }, at) => this.column(String(name), at));
   }
 
   row(bytes: Buffer): Buffer {
@@ -108,9 +114,11 @@ export class TableMask {
     return this.plan.forObject === undefined ? this.plan : this.plan.forObject(namespace, name);
   }
 
-  private column(name: string): Column {
-    const path = this.hint.columns?.get(name);
-    if (path === undefined) return { name, hidden: [] };
+  private column(name: string, at: number): Column {
+    const known = this.hint.columns;
+    if (known === undefined || at === 0) return { name, hidden: [] };
+    const expected = known[at - 1];
+    const path = expected?.name === name ? expected.path : 'unknown';
     const structure = this.plan.structure ? structureOf(this.kind) : [];
     const fields = [...structure.map((one) => ({ path: one, rule: RULE_STRUCTURE })), ...this.plan.fields];
     return { name, hidden: fields.filter((field) => path === 'unknown' || overlap(path, field.path)) };

@@ -3,19 +3,24 @@ import { JsonMask } from '../../masking/json-stream.ts';
 import type { Masked, MaskPlan } from '../../masking/mask-plan.ts';
 import { replacer } from '../../masking/mask-plan.ts';
 import { BrokenMaskingRule } from '../../masking/rule-plan.ts';
-import { maskText, TextMask } from '../../masking/text-mask.ts';
+import { maskText } from '../../masking/text-mask.ts';
 import { isFree } from '../../policy/free.ts';
+import type { Operation } from '../../request/operation.ts';
 import type { Exchange } from '../exchange.ts';
 import type { BodyTransform, ResponseStage } from '../relay.ts';
 import { UpstreamRefusal } from '../upstream-refusal.ts';
 import { type AnswerShape, shapeOf } from './answer-accept.ts';
 import { MaskCounts } from './mask-counts.ts';
+import { hintOf, maskedAnswer } from './masked-answer.ts';
 import type { MaskingRules } from './masking-rules.ts';
-import { resourceKind } from './resource-kind.ts';
+import type { PrinterColumns } from './printer-columns.ts';
+import { type AskedTable, askedTable } from './table-query.ts';
 
 /** What masks one exchange's answer. Absent from an exchange where nothing does: a free request, an exempt caller. */
 export interface ExchangeMasking extends AnswerShape {
   readonly plan: MaskPlan;
+  /** A Table whose rows are asked for with their objects. */
+  readonly table: AskedTable | undefined;
   /** By rule and kind, for metrics and the decision log; never a value. */
   readonly counts: MaskCounts;
 }
@@ -23,9 +28,13 @@ export interface ExchangeMasking extends AnswerShape {
 /** Hides what must not be seen in answers: which rules speak of a request, how its answer is asked for, and the answer itself. */
 export class Masking implements ResponseStage {
   readonly #rules: Pick<MaskingRules, 'current'>;
+  readonly #columns: Pick<PrinterColumns, 'of'>;
+  /** Of what may be open for long: by which rules it is masked. */
+  readonly #keys = new WeakMap<Exchange, string>();
 
-  constructor(rules: Pick<MaskingRules, 'current'>) {
+  constructor(rules: Pick<MaskingRules, 'current'>, columns: Pick<PrinterColumns, 'of'>) {
     this.#rules = rules;
+    this.#columns = columns;
   }
 
   /**
@@ -37,8 +46,23 @@ export class Masking implements ResponseStage {
     if (isFree(operation)) return;
     const counts = new MaskCounts();
     const plan = this.planFor(exchange, (what) => counts.add(what));
+    if (isLasting(operation)) this.#keys.set(exchange, this.#rules.current().keyFor(exchange.caller!, operation));
     if (plan === undefined) return;
-    exchange.masking = { plan, counts, ...shapeOf(operation, exchange.request.headers.accept) };
+    const asked = shapeOf(operation, exchange.request.headers.accept);
+    const table = askedTable(operation, asked.accept, plan, (one) => this.#columns.of(one));
+    exchange.masking = { plan, counts, ...asked, table };
+  }
+
+  /** Whether rules that speak of this exchange are others than when it began. */
+  isOutdated(exchange: Exchange): boolean {
+    const before = this.#keys.get(exchange);
+    if (before === undefined) return false;
+    try {
+      return this.#rules.current().keyFor(exchange.caller!, exchange.operation!) !== before;
+    } catch {
+      // What cannot be known is not trusted.
+      return true;
+    }
   }
 
   /**
@@ -61,7 +85,7 @@ export class Masking implements ResponseStage {
   refusal(exchange: Exchange, refusal: UpstreamRefusal): UpstreamRefusal {
     const { masking } = exchange;
     if (masking === undefined) return refusal;
-    const engine = new JsonMask(masking.plan, { kind: resourceKind(exchange.operation!) });
+    const engine = new JsonMask(masking.plan, hintOf(exchange));
     const body = Buffer.concat([engine.write(refusal.body), engine.end()]);
     return new UpstreamRefusal(refusal.status, body);
   }
@@ -81,8 +105,7 @@ export class Masking implements ResponseStage {
 
   open(exchange: Exchange, _status: number, headers: string[]): BodyTransform | undefined {
     const { masking } = exchange;
-    if (masking === undefined) return undefined;
-    return new AnswerMask(exchange, masking, headers);
+    return masking === undefined ? undefined : maskedAnswer(exchange, masking, headers);
   }
 }
 
@@ -100,65 +123,9 @@ export function maskableHeaders(headers: readonly string[], { accept, shape }: E
   return result;
 }
 
-class AnswerMask implements BodyTransform {
-  readonly headers: string[];
-  readonly #engine: JsonMask | TextMask;
-
-  constructor(exchange: Exchange, masking: ExchangeMasking, headers: string[]) {
-    const type = headerOf(headers, 'content-type');
-    const encoding = headerOf(headers, 'content-encoding');
-    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unread(`it is compressed (${encoding})`);
-    this.#engine = engineFor(exchange, masking, type);
-    this.headers = withoutLength(headers);
-  }
-
-  write(chunk: Buffer): Buffer {
-    return this.#engine.write(chunk);
-  }
-
-  end(): Buffer {
-    return this.#engine.end();
-  }
+/** Watches, followed logs and connects: they last until someone ends them. */
+function isLasting({ verb, subresource }: Operation): boolean {
+  return verb === 'watch' || LASTING.has(subresource);
 }
 
-function engineFor(
-  exchange: Exchange,
-  { plan, shape }: ExchangeMasking,
-  type: string | undefined,
-): JsonMask | TextMask {
-  const media = (type ?? '').split(';', 1)[0]!.trim().toLowerCase();
-  const operation = exchange.operation!;
-  // Errors of a log or a stream are objects as well.
-  if (shape !== 'Foreign' && media === 'application/json') return new JsonMask(plan, { kind: resourceKind(operation) });
-  if (shape === 'Objects' && !(media === '' || media === 'text/plain')) throw unread(`it came as ${media}`);
-  const { resource, subresource, namespace, name, path } = operation;
-  const object = operation.isResource ? `${resource}/${namespace}/${name}` : path;
-  return new TextMask(plan.recognizer, replacer(plan, object, subresource === '' ? 'text' : subresource));
-}
-
-function unread(why: string): SallyportError {
-  return new SallyportError('SP_MASKING_UNREADABLE', `the answer cannot be masked, so it is not passed on: ${why}`);
-}
-
-function headerOf(headers: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1];
-  return undefined;
-}
-
-/** The length changes; digests and tags of what was there before would be lies. */
-const OF_THE_BODY = new Set([
-  'content-length',
-  'content-md5',
-  'digest',
-  'repr-digest',
-  'content-digest',
-  'accept-ranges',
-]);
-
-function withoutLength(headers: readonly string[]): string[] {
-  const result: string[] = [];
-  for (let i = 0; i < headers.length; i += 2) {
-    if (!OF_THE_BODY.has(headers[i]!.toLowerCase())) result.push(headers[i]!, headers[i + 1]!);
-  }
-  return result;
-}
+const LASTING = new Set(['log', 'exec', 'attach', 'portforward', 'proxy']);

@@ -1,0 +1,88 @@
+import { SallyportError } from '../../errors.ts';
+import type { AnswerHint } from '../../masking/answer-mask.ts';
+import { JsonMask } from '../../masking/json-stream.ts';
+import { type MaskPlan, replacer } from '../../masking/mask-plan.ts';
+import { TextMask } from '../../masking/text-mask.ts';
+import type { Exchange } from '../exchange.ts';
+import type { BodyTransform } from '../relay.ts';
+import type { AnswerShape } from './answer-accept.ts';
+import { resourceKind } from './resource-kind.ts';
+import type { AskedTable } from './table-query.ts';
+
+/**
+ * The engine for one answer, by what was asked for and what came.
+ * @throws SallyportError SP_MASKING_UNREADABLE where it came in a form that cannot be read
+ */
+export function maskedAnswer(
+  exchange: Exchange,
+  masking: AnswerShape & { readonly plan: MaskPlan; readonly table: AskedTable | undefined },
+  headers: readonly string[],
+): BodyTransform {
+  const encoding = headerOf(headers, 'content-encoding');
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unread(`it is compressed (${encoding})`);
+  const { plan, shape, table } = masking;
+  const media = (headerOf(headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
+  let engine: JsonMask | TextMask;
+  // Errors of a log or a stream are objects as well.
+  if (shape !== 'Foreign' && media === 'application/json') engine = new JsonMask(plan, hintOf(exchange, table));
+  else if (shape === 'Objects' && media !== '' && media !== 'text/plain') throw unread(`it came as ${media}`);
+  else engine = textOf(exchange, plan);
+  return {
+    headers: withoutLength(headers),
+    write: (chunk) => engine.write(chunk),
+    end: () => engine.end(),
+  };
+}
+
+/** What is known of an answer before it comes. */
+export function hintOf(exchange: Exchange, table?: AskedTable): AnswerHint {
+  const operation = exchange.operation!;
+  return {
+    kind: resourceKind(operation),
+    isList: operation.isCollection && operation.verb !== 'watch',
+    ...(table === undefined ? {} : { table }),
+    status: { about: operation.resource, names: namesOf(exchange) },
+  };
+}
+
+/** What the client itself named, and what it is called upstream: a message that repeats them tells nothing. */
+function namesOf({ operation, identity }: Exchange): ReadonlySet<string> {
+  const { verb, apiGroup, apiVersion, resource, subresource, namespace, name, fieldSelectorName } = operation!;
+  const names = [verb, apiGroup, apiVersion, resource, subresource, namespace, name, fieldSelectorName];
+  names.push(`${resource}.${apiGroup}`, identity?.username);
+  return new Set(names.filter((one) => one !== undefined));
+}
+
+function textOf(exchange: Exchange, plan: MaskPlan): TextMask {
+  const { isResource, resource, subresource, namespace, name, path } = exchange.operation!;
+  const object = isResource ? `${resource}/${namespace}/${name}` : path;
+  return new TextMask(plan.recognizer, replacer(plan, object, subresource === '' ? 'text' : subresource));
+}
+
+function unread(why: string): SallyportError {
+  return new SallyportError('SP_MASKING_UNREADABLE', `the answer cannot be masked, so it is not passed on: ${why}`);
+}
+
+function headerOf(headers: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1];
+  return undefined;
+}
+
+/** The length changes; digests and tags of what was there before would be lies. */
+const OF_THE_BODY = new Set([
+  'content-length',
+  'content-md5',
+  'digest',
+  'repr-digest',
+  'content-digest',
+  'etag',
+  'accept-ranges',
+]);
+
+function withoutLength(headers: readonly string[]): string[] {
+  const result: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!OF_THE_BODY.has(headers[i]!.toLowerCase())) result.push(headers[i]!, headers[i + 1]!);
+  }
+  return result;
+}
