@@ -162,7 +162,13 @@ export class Pipeline {
 
   /** Where a rule wants a person's word: returns once it was given. */
   async hold(exchange: Exchange): Promise<void> {
-    if (exchange.decision!.action === 'RequireApproval') await this.#rooms.approver.hold(exchange);
+    if (exchange.decision!.action !== 'RequireApproval') return;
+    const { approver, masking } = this.#rooms;
+    try {
+      await approver.hold(exchange);
+    } catch (error) {
+      throw error instanceof UpstreamRefusal ? masking.refusal(exchange, error) : error;
+    }
   }
 
   async #forward(exchange: Exchange, response: ClientResponse): Promise<Outcome> {

@@ -267,7 +267,8 @@ spec:
   });
 
   it('the token of a TokenRequest', async () => {
-    const path = `${base}/serviceaccounts/default/token`;
+    await scene.cluster.admin('POST', `${base}/serviceaccounts`, { metadata: { name: 'robot' } });
+    const path = `${base}/serviceaccounts/robot/token`;
     const answer = await ask(path, 'application/json', {
       method: 'POST',
       headers: ['Content-Type', 'application/json'],
