@@ -181,7 +181,7 @@ export interface ApprovalRequestStatus {
   /**
    * The state. Approved and Denied are final and exclude each other. Expired, not decided or not used in time,
    * revoked, or void. Consumed, used as often as allowed. OutcomeUnknown, a gateway ended between taking a use and
-   * writing what came of it. At most 8 items.
+   * writing what came of it. Notified, whether people were told; no part of the state. At most 8 items.
    */
   readonly conditions?: readonly ApprovalRequestStatusCondition[];
   /**
@@ -201,7 +201,7 @@ export interface ApprovalRequestStatus {
 
 export interface ApprovalRequestStatusCondition {
   /** Which. */
-  readonly type: 'Approved' | 'Denied' | 'Expired' | 'Consumed' | 'OutcomeUnknown';
+  readonly type: 'Approved' | 'Denied' | 'Expired' | 'Consumed' | 'OutcomeUnknown' | 'Notified';
   /** True, False or Unknown. */
   readonly status: 'True' | 'False' | 'Unknown';
   /** One word in CamelCase. */

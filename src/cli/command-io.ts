@@ -6,6 +6,14 @@ export interface CommandIO {
   stdout(text: string): void;
   stderr(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where a person sits before it; undefined in a pipe or a job. */
+  readonly terminal?: Terminal | undefined;
+}
+
+export interface Terminal {
+  /** Shows a question and gives the line that was typed; '' at the end of input. */
+  ask(question: string): Promise<string>;
+  readonly colours: boolean;
 }
 
 /** A failure that is the user's to mend: shown as one line, without a stack. */
@@ -24,12 +32,19 @@ export function usageError(message: string): CommandError {
   return new CommandError(message, 2);
 }
 
+export interface CommandName {
+  readonly name: string;
+  readonly usage: string;
+  /** As it was called, where that is not `sallyport NAME`. */
+  readonly program?: string;
+}
+
 /**
  * Runs a command's work, or shows its `usage` when asked for help, and says its failure on standard error, escaped: what a server or a file said goes to a terminal.
  * @returns the exit code
  */
 export async function runCommand(
-  { name, usage }: { readonly name: string; readonly usage: string },
+  { name, usage, program = `sallyport ${name}` }: CommandName,
   args: readonly string[],
   io: CommandIO,
   work: () => Promise<void>,
@@ -43,12 +58,12 @@ export async function runCommand(
     return 0;
   } catch (error) {
     if (!(error instanceof CommandError)) {
-      io.stderr(`sallyport ${name}: ${escapeLine(error instanceof Error ? error.message : String(error))}\n`);
+      io.stderr(`${program}: ${escapeLine(error instanceof Error ? error.message : String(error))}\n`);
       return 1;
     }
     const lines = error.message.split('\n').map(escapeLine).join('\n');
-    io.stderr(`sallyport ${name}: ${lines}\n`);
-    if (error.exitCode === 2) io.stderr(`"sallyport ${name} --help" says more\n`);
+    io.stderr(`${program}: ${lines}\n`);
+    if (error.exitCode === 2) io.stderr(`"${program} --help" says more\n`);
     return error.exitCode;
   }
 }

@@ -1,4 +1,4 @@
-import type { CommandIO } from './command-io.ts';
+import type { CommandIO, Terminal } from './command-io.ts';
 
 const USAGE = `sallyport: a guarded double gate for AI agents in front of Kubernetes
 
@@ -14,6 +14,11 @@ For people and their agents
   sallyport kubeconfig --agent A --gateway U  write a kubeconfig for an agent; no secret is in it
   sallyport credential                        what that kubeconfig runs to sign in (kubectl's exec plugin)
 
+For approvers, with their own kubeconfig (kubectl approvals, kubectl approve, kubectl deny are the same)
+  sallyport approvals [--watch]               what waits for a decision, newest first
+  sallyport approve NAME... | --session S     show it, and approve it
+  sallyport deny NAME... [--reason TEXT]      deny it, or take an approval back
+
 For policy authors
   sallyport cel FILE.jsonl                    run CEL cases, as Kubernetes would answer them
   sallyport mask FILE | - [--rules FILE]      try masking out, with the gateway's own engines
@@ -27,7 +32,25 @@ const io: CommandIO = {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
   env: process.env,
+  terminal: terminal(),
 };
+
+function terminal(): Terminal | undefined {
+  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return undefined;
+  return {
+    colours: process.stdout.isTTY === true && !process.env['NO_COLOR'],
+    async ask(question) {
+      const { createInterface } = await import('node:readline/promises');
+      const lines = createInterface({ input: process.stdin, output: process.stderr });
+      const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+      try {
+        return await Promise.race([lines.question(question), closed]);
+      } finally {
+        lines.close();
+      }
+    },
+  };
+}
 
 /** Commands are loaded when they are called: kubectl runs the credential plugin often, and waits for it. */
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
@@ -38,6 +61,9 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   unfreeze: async (args) => (await import('./freeze-command.ts')).runUnfreeze(args, io),
   kubeconfig: async (args) => (await import('./kubeconfig-command.ts')).runKubeconfig(args, io),
   credential: async (args) => (await import('./credential-command.ts')).runCredential(args, io),
+  approvals: async (args) => (await import('./approvals-command.ts')).runApprovals(args, io),
+  approve: async (args) => (await import('./decide-command.ts')).runApprove(args, io),
+  deny: async (args) => (await import('./decide-command.ts')).runDeny(args, io),
   cel: async (args) => (await import('./cel-command.ts')).runCel(args, io),
   mask: async (args) => (await import('./mask-command.ts')).runMask(args, io),
   version: async () => {
