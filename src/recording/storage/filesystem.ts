@@ -67,8 +67,9 @@ export class FilesystemStorage implements Storage {
     return guarded(async () => {
       const path = this.#path(key);
       const files = await this.#partFiles(key);
-      if (files.length > 0) await writeOnce(path, this.readParts(key), options);
-      const bytes = await digestOf(path, options.sha256);
+      // Sealed already: what lies beside it are parts that a crash left, or that came too late.
+      if (files.length > 0 && !(await exists(path))) await writeOnce(path, this.readParts(key), options);
+      const bytes = await digestOf(path, options.sha256, 'Exists');
       await rm(this.#partsOf(key), { recursive: true, force: true });
       return { key, bytes, sha256: options.sha256 };
     });
@@ -222,6 +223,16 @@ async function writeTemporary(
     await file.close();
   }
   return temporary;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
 }
 
 /** A new name is on disk only when its folder is. */
