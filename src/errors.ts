@@ -187,6 +187,12 @@ export const ERRORS = declare({
     meaning:
       'The object changed between the read of the value that a placeholder stands for and the write. Nothing was written: read the object again, and apply the change to that.',
   },
+  SP_MASKING_STREAM_REFUSED: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'A MaskingRule demands masking of a stream that cannot be masked (a port-forward, an upgraded proxy connection, a compressed archive), or refuses archives (kubectl cp). The message names the rule. Read single files with exec, or ask for an exemption.',
+  },
   SP_UPSTREAM_REFUSED: {
     status: 422,
     reason: 'Invalid',

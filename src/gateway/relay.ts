@@ -4,6 +4,7 @@ import { writeHead } from './answer.ts';
 import { TargetMoved } from './approval/permit.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
 import { Outlet } from './outlet.ts';
+import type { LaterWays } from './upgrade/context.ts';
 
 /** What happened to an answer, for metrics and the record. */
 export interface Outcome {
@@ -21,6 +22,10 @@ export interface BodyTransform {
   write(chunk: Buffer): Buffer;
   /** What is still held when the answer ends. @throws SallyportError when what came cannot be passed on. */
   end(): Buffer;
+  /** Called once, before anything else, with ways to pass something on or to fail between two writes. */
+  later?(ways: LaterWays): void;
+  /** The answer was cut off: nothing that is still held will pass. */
+  cut?(): void;
 }
 
 /** A room that has a say in answers (masking, recording). They are asked in order; none: the bytes pass untouched. */
@@ -59,6 +64,7 @@ export function relay(
   const finish = (end: Outcome['end']): void => {
     if (done) return;
     done = true;
+    for (const transform of transforms) transform.cut?.();
     outlet?.close();
     clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);
@@ -103,6 +109,7 @@ export function relay(
           const transform = stage.open(exchange, code, headers);
           if (transform === undefined) continue;
           transforms.push(transform);
+          transform.later?.({ pass: (bytes) => pass(bytes, transform), fail: cutOff });
           headers = transform.headers;
         }
         writeHead(exchange, response, code, headers);
@@ -113,15 +120,7 @@ export function relay(
         fail(error);
       }
     },
-    data: (chunk) => {
-      try {
-        for (const transform of transforms) chunk = transform.write(chunk);
-        outlet!.write(chunk);
-      } catch (error) {
-        call.abort();
-        fail(error);
-      }
-    },
+    data: (chunk) => pass(chunk),
     end: () => {
       try {
         for (const [index, transform] of transforms.entries()) {
@@ -138,9 +137,27 @@ export function relay(
     fail: (error) => fail(error),
   });
 
+  /** @param from the transform that these bytes have behind them, where they did not just come */
+  function pass(chunk: Buffer, from?: BodyTransform): void {
+    if (done) return;
+    try {
+      for (const transform of transforms.slice(from === undefined ? 0 : transforms.indexOf(from) + 1))
+        chunk = transform.write(chunk);
+      outlet!.write(chunk);
+    } catch (error) {
+      cutOff(error);
+    }
+  }
+
+  function cutOff(error: unknown): void {
+    call.abort();
+    fail(error);
+  }
+
   function fail(error: unknown): void {
     if (done) return;
     done = true;
+    for (const transform of transforms) transform.cut?.();
     outlet?.close();
     clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);

@@ -50,7 +50,7 @@ export class Upgrades {
     const rooms = this.#rooms;
     await this.#pipeline.identify(exchange);
     this.#pipeline.describe(exchange);
-    rooms.masking.prepare(exchange);
+    rooms.masking.prepare(exchange, 'upgrade');
     exchange.lease!.becomeStream();
     await this.#pipeline.decide(exchange);
     await this.#pipeline.hold(exchange);
@@ -102,7 +102,7 @@ export class Upgrades {
       onAnswer: (status) => exchange.permit?.answered(status),
       signal: exchange.signal,
       limits: this.#options,
-      tap: undefined,
+      tap: this.#rooms.masking.tap(exchange),
     };
   }
 }

@@ -32,6 +32,10 @@ export interface MaskPlan {
   /** The rule's name for what detectors find. */
   readonly rule: string;
   readonly placeholders: Placeholders;
+  /** The first rule that demands masking here, beyond the defaults: what cannot be masked must then not pass. */
+  readonly demandedBy?: string;
+  /** The first rule by which archives must not be made. */
+  readonly refusesCopies?: string;
   masked?(what: Masked): void;
   /**
    * Of an answer with many objects, rules may speak of some only: the plan of one, or undefined where it is exempt. Absent

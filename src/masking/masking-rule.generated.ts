@@ -44,6 +44,14 @@ export interface MaskingRuleSpec {
    * It is not applied to kinds with few possible values (cards, accounts, numbers, passwords). Default: "Object".
    */
   readonly hashScope?: 'Object' | 'Installation';
+  /**
+   * What becomes of files that are copied out of a container (kubectl cp, which is tar over exec). Mask, the
+   * default, masks the archive in place: what is written for a secret has the secret's length, so the archive stays
+   * whole. Refuse refuses commands that make an archive. A port-forward, an upgraded proxy connection and a
+   * compressed archive cannot be masked, and are refused where a rule that masks speaks of them, whatever this
+   * says.
+   */
+  readonly copies?: 'Mask' | 'Refuse';
   /** The subjects see what is matched as it is; nothing is masked there, not by defaults either. */
   readonly exempt?: boolean;
 }

@@ -63,14 +63,18 @@ export function compileMaskingRule(rule: MaskingRule): CompiledMaskingRule {
   const fields = compileFields(spec, { name, action: action ?? 'Redact', scope }, fail);
   const patterns = compilePatterns(spec, name, fail);
   const about = compileScope(spec, fail);
+  if (spec.copies !== undefined && spec.copies !== 'Mask' && spec.copies !== 'Refuse') {
+    fail('spec.copies', 'Mask or Refuse');
+  }
   const exempt = spec.exempt === true;
-  const masks = (spec.fields?.length ?? 0) + (spec.detectors?.length ?? 0) + (spec.patterns?.length ?? 0) > 0;
+  const parts = [spec.fields?.length, spec.detectors?.length, spec.patterns?.length, spec.copies?.length];
+  const masks = parts.some((length) => (length ?? 0) > 0);
   if (exempt === masks) {
     fail(
       'spec',
       exempt
         ? 'a rule that exempts masks nothing of its own'
-        : 'a rule needs fields, detectors or patterns, or exempts',
+        : 'a rule needs fields, detectors, patterns or copies, or exempts',
     );
   }
   const { uid = '', generation = 0 } = rule.metadata ?? {};

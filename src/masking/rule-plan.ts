@@ -44,6 +44,7 @@ export function planOf(
   const byName = new Map(masking.map((rule) => [rule.name, rule]));
   // What detectors find is written as the first rule that asks for detectors says.
   const detecting = masking.find((rule) => rule.families.length > 0);
+  const refusing = masking.find(({ spec }) => spec.copies === 'Refuse');
   return {
     recognizer: patterns.length === 0 ? recognizerFor(wanted) : new Recognizer(wanted, patterns),
     fields: masking.flatMap((rule) => rule.fields),
@@ -55,6 +56,8 @@ export function planOf(
     drops: masking.some(({ action, fields }) => action === 'Drop' || fields.some((field) => field.action === 'Drop')),
     rule: detecting?.name ?? RULE_DETECTORS,
     placeholders,
+    ...(masking[0] === undefined ? {} : { demandedBy: masking[0].name }),
+    ...(refusing === undefined ? {} : { refusesCopies: refusing.name }),
     ...(masked === undefined ? {} : { masked }),
   };
 }

@@ -12,15 +12,17 @@ const OVERLAP = 16_384;
 /** Characters of an unfinished line that was passed on already, kept as context for what comes. */
 const CONTEXT = 8192;
 
+export interface TextMaskOptions {
+  /** Every placeholder is cut or filled up to the length of what it replaces: for text inside a framing that counts bytes. */
+  readonly keepLength?: boolean;
+}
+
 /**
  * Masks a text as it passes. Whole lines go on at once; of an unfinished line at most 64 KiB are held, until its end comes or
- * the owner calls `flush`, `flushAfter` milliseconds after a write that left `holding` true. However the bytes are cut, what
+ * the owner calls `flush`, some time after a write that left `holding` true. However the bytes are cut, what
  * comes out is the same (between flushes). Bytes in which nothing is found come out as they went in.
- * Fits BodyTransform and ChannelTap of the gateway.
  */
 export class TextMask {
-  /** Milliseconds that an interactive prompt may wait. */
-  readonly flushAfter = 50;
   private held = '';
   /** How much of `held` was passed on by a flush. */
   private passed = 0;
@@ -28,10 +30,12 @@ export class TextMask {
   private readonly state = new LineState();
   private readonly recognizer: Recognizer;
   private readonly replace: Replace;
+  private readonly keepLength: boolean;
 
-  constructor(recognizer: Recognizer, replace: Replace) {
+  constructor(recognizer: Recognizer, replace: Replace, { keepLength = false }: TextMaskOptions = {}) {
     this.recognizer = recognizer;
     this.replace = replace;
+    this.keepLength = keepLength;
   }
 
   /** Whether something waits for a flush. */
@@ -127,13 +131,20 @@ export class TextMask {
       const begin = Math.max(from, at);
       out += raw.slice(at, begin);
       // One that was begun by a flush has its placeholder already.
-      if (from !== this.maskedFrom && finding.silent !== true)
-        out += this.replace(finding, plain.text.slice(start, end));
+      if (from !== this.maskedFrom) out += this.written(finding, plain.text.slice(start, end));
       out += sequencesIn(raw.slice(begin, to));
       this.maskedFrom = from;
       at = to;
     }
     return out + raw.slice(at);
+  }
+
+  private written(finding: Finding, value: string): string {
+    const text = finding.silent === true ? '' : this.replace(finding, value);
+    if (!this.keepLength) return text;
+    return text.length > value.length
+      ? '*'.repeat(value.length)
+      : text + value.slice(text.length).replace(/[^\r\n]/g, '*');
   }
 }
 

@@ -7,6 +7,7 @@ import type { Exchange } from '../exchange.ts';
 import type { BodyTransform } from '../relay.ts';
 import type { AnswerShape } from './answer-accept.ts';
 import { resourceKind } from './resource-kind.ts';
+import { LINE_WAIT, MaskTap } from './stream-mask.ts';
 import type { AskedTable } from './table-query.ts';
 
 /**
@@ -27,10 +28,18 @@ export function maskedAnswer(
   if (shape !== 'Foreign' && media === 'application/json') engine = new JsonMask(plan, hintOf(exchange, table));
   else if (shape === 'Objects' && media !== '' && media !== 'text/plain') throw unread(`it came as ${media}`);
   else engine = textOf(exchange, plan);
+  if (engine instanceof JsonMask) {
+    const json = engine;
+    return { headers: withoutLength(headers), write: (chunk) => json.write(chunk), end: () => json.end() };
+  }
+  // A log that is followed may hold a line that stays unfinished.
+  const tap = new MaskTap(engine, LINE_WAIT);
   return {
     headers: withoutLength(headers),
-    write: (chunk) => engine.write(chunk),
-    end: () => engine.end(),
+    later: (ways) => tap.later(ways),
+    write: (chunk) => tap.write(chunk) ?? NOTHING,
+    end: () => tap.end(),
+    cut: () => tap.cut(),
   };
 }
 
@@ -86,3 +95,5 @@ function withoutLength(headers: readonly string[]): string[] {
   }
   return result;
 }
+
+const NOTHING = Buffer.alloc(0);

@@ -6,14 +6,17 @@ import { BrokenMaskingRule } from '../../masking/rule-plan.ts';
 import { maskText } from '../../masking/text-mask.ts';
 import { isFree } from '../../policy/free.ts';
 import type { Operation } from '../../request/operation.ts';
+import type { Channel } from '../../streams/remote-command/channel.ts';
 import type { Exchange } from '../exchange.ts';
 import type { BodyTransform, ResponseStage } from '../relay.ts';
+import type { ChannelTap } from '../upgrade/context.ts';
 import { UpstreamRefusal } from '../upstream-refusal.ts';
 import { type AnswerShape, shapeOf } from './answer-accept.ts';
 import { MaskCounts } from './mask-counts.ts';
 import { hintOf, maskedAnswer } from './masked-answer.ts';
 import type { MaskingRules } from './masking-rules.ts';
 import type { PrinterColumns } from './printer-columns.ts';
+import { admitStream, streamMask } from './stream-mask.ts';
 import { type AskedTable, askedTable } from './table-query.ts';
 
 /** What masks one exchange's answer. Absent from an exchange where nothing does: a free request, an exempt caller. */
@@ -39,15 +42,16 @@ export class Masking implements ResponseStage {
 
   /**
    * Before anything is decided: what masks the answer. Discovery, OpenAPI, the version and SelfSubject reviews are free.
-   * @throws SallyportError SP_MASKING_NOT_LOADED, SP_MASKING_RULE_BROKEN, SP_MASKING_NOT_ACCEPTABLE
+   * @throws SallyportError SP_MASKING_NOT_LOADED, SP_MASKING_RULE_BROKEN, SP_MASKING_NOT_ACCEPTABLE, SP_MASKING_STREAM_REFUSED
    */
-  prepare(exchange: Exchange): void {
+  prepare(exchange: Exchange, as: 'request' | 'upgrade' = 'request'): void {
     const operation = exchange.operation!;
     if (isFree(operation)) return;
     const counts = new MaskCounts();
     const plan = this.planFor(exchange, (what) => counts.add(what));
     if (isLasting(operation)) this.#keys.set(exchange, this.#rules.current().keyFor(exchange.caller!, operation));
     if (plan === undefined) return;
+    admitStream(plan, operation, as === 'upgrade');
     const asked = shapeOf(operation, exchange.request.headers.accept);
     const table = askedTable(operation, asked.accept, plan, (one) => this.#columns.of(one));
     exchange.masking = { plan, counts, ...asked, table };
@@ -79,6 +83,11 @@ export class Masking implements ResponseStage {
         `${error.message}: nothing that it matches passes until it is mended`,
       );
     }
+  }
+
+  /** What masks the channels of exec and attach. */
+  tap({ masking, operation }: Exchange): ((channel: Channel) => ChannelTap | undefined) | undefined {
+    return masking === undefined || operation!.exec === undefined ? undefined : streamMask(masking.plan, operation!);
   }
 
   /** What the API server said of a dry run, as the caller may see it: a refused patch of a Secret repeats its other keys. */

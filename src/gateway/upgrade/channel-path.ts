@@ -32,6 +32,7 @@ export class ChannelPath {
     this.#channel = channel;
     this.#tap = tap;
     this.#ends = ends;
+    tap?.later?.({ pass: (bytes) => this.#pass(bytes, false), fail: (error) => this.#stop(error) });
   }
 
   push(chunk: Buffer): void {
@@ -53,6 +54,7 @@ export class ChannelPath {
     this.#ended = true;
     this.#cut = true;
     this.#waiting.length = 0;
+    this.#tap?.cut?.();
   }
 
   /** Resolves when nothing is under way. */

@@ -64,10 +64,22 @@ export interface UpgradeLimits {
  * that sends is not read. An error ends the session (fail closed): the client is told its message.
  */
 export interface ChannelTap {
+  /**
+   * Called once, before anything else, with ways to pass something on or to fail between two writes, as when a prompt was held
+   * back and nothing follows it. Not to be used while a promise of this tap is open, nor after its end.
+   */
+  later?(ways: LaterWays): void;
   /** The chunk is the tap's to keep, not to change. Undefined: nothing passes for now. */
   write(chunk: Buffer): Buffer | undefined | Promise<Buffer | undefined>;
   /** The channel has ended: what was held back. */
   end(): Buffer | undefined | Promise<Buffer | undefined>;
+  /** The session was cut off: nothing that is still held will pass. */
+  cut?(): void;
+}
+
+export interface LaterWays {
+  pass(bytes: Buffer): void;
+  fail(error: unknown): void;
 }
 
 /** What became of an upgrade. */
