@@ -38,6 +38,12 @@ export const ERRORS = declare({
     meaning:
       'The request carried an impersonation or front-proxy header (or named one in Connection). It is refused, never stripped.',
   },
+  SP_NOT_THROUGH_GATE: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'The API server was asked under a name or with an extra that only the gateway sets, without proof of having come through it. Use the gateway’s kubeconfig; if you did, compare the clocks of gateway and webhook.',
+  },
   SP_BAD_REQUEST: {
     status: 400,
     reason: 'BadRequest',

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { startAdmission } from './admission/admission.ts';
 import { ConfigurationError, loadConfiguration } from './config/load.ts';
 import { startControllers } from './controller/controllers.ts';
 import { startGateway } from './gateway/gateway.ts';
@@ -29,16 +30,21 @@ interface Running {
 export async function runGateway(file: string, checkOnly: boolean, output: Output): Promise<number> {
   return await run('gateway', file, checkOnly, output, async (configuration, log) => {
     const metrics = new Metrics(VERSION);
-    const gateway = await startGateway(configuration, log, VERSION, metrics);
-    if (!configuration.controller.enabled) return gateway;
+    const running: Running[] = [];
+    // Last begun, first ended: the lead is given back while this one still drains, so that another replica has it.
+    const stop = () => Promise.all(running.reverse().map((part) => part.stop()));
     try {
-      const controllers = await startControllers(configuration, log, metrics, VERSION);
-      // The lead is given back first, so that another replica has it while this one still drains.
-      return { stop: () => Promise.all([controllers.stop(), gateway.stop()]) };
+      const gateway = await startGateway(configuration, log, VERSION, metrics);
+      running.push(gateway);
+      if (configuration.admission !== undefined) {
+        running.push(await startAdmission(configuration.admission, gateway, log, metrics));
+      }
+      if (configuration.controller.enabled) running.push(await startControllers(configuration, log, metrics, VERSION));
     } catch (error) {
-      await gateway.stop();
+      await stop();
       throw error;
     }
+    return { stop };
   });
 }
 

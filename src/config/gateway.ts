@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { admission } from './admission.ts';
 import { approvals } from './approvals.ts';
 import { controller } from './controller.ts';
 import { identityMethods } from './identity.ts';
@@ -27,6 +28,9 @@ export const gateway = z.strictObject({
   identity,
   policy: policy.prefault({}).describe('How policies are loaded and asked.'),
   approvals: approvals.prefault({}).describe('How people are asked.'),
+  admission: admission
+    .optional()
+    .describe('The webhook that asks the same policies inside the API server; absent: not served.'),
   limits: limits.prefault({}).describe('What one caller may take.'),
   streams: streams.prefault({}).describe('exec, attach, port-forward, watch, logs.'),
   controller: controller.prefault({}).describe('What one replica does for all: decisions, expiry, clean-up.'),

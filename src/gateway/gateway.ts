@@ -51,6 +51,9 @@ const REQUIRED_KINDS = [
 export interface RunningGateway {
   readonly port: number;
   readonly probePort: number;
+  /** What the second leg asks too. */
+  readonly policies: Policies;
+  readonly installationKey: Buffer;
   /** Not ready, drain, GOAWAY, streams given their deadline, then everything ends. */
   stop(): Promise<void>;
 }
@@ -237,6 +240,8 @@ export async function startGateway(
   return {
     port,
     probePort,
+    policies,
+    installationKey: key,
     async stop() {
       stopping = true;
       log.info({ open: live.size }, 'stopping: not ready');

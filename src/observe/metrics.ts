@@ -144,6 +144,12 @@ export class Metrics {
     'How long connections waited for a person, decided or not.',
     WAITS,
   );
+  readonly admissionReviews = this.#counter('admission_reviews_total', 'Reviews that the API server sent.', 'result');
+  readonly admissionDuration = this.#histogram(
+    'admission_review_duration_seconds',
+    'From the last byte of a review to its answer.',
+    TIMES,
+  );
   readonly limitsHit = this.#counter('limits_hit_total', 'Requests refused by a limit of their caller.', 'limit');
   readonly logLinesDropped = this.#counter('log_lines_dropped_total', 'Log lines dropped because nobody read the log.');
   readonly buildInfo = this.#gauge('build_info', 'Always 1; version of the gateway and of Node.js.', 'version', 'node');

@@ -138,11 +138,11 @@ function resource(
   const connect = subresource !== '' && isConnect({ apiGroup, resource: resourceName, subresource });
   let exec: ExecOptions | undefined;
   let portForward: { ports: number[] } | undefined;
-  let proxyTarget: ProxyTarget | undefined;
+  let proxied: ProxyTarget | undefined;
   if (connect) {
     if (legacyWatch) throw refuse(`${subresource} cannot be watched`);
     if (isProxy) {
-      proxyTarget = takeApart(name);
+      proxied = proxyTarget(name);
     } else {
       if (method !== 'GET' && method !== 'POST')
         throw refuse(`pods/${subresource} takes GET (WebSocket) and POST (SPDY) only`);
@@ -170,7 +170,7 @@ function resource(
     query: query.canonical,
     method,
     proxyPath,
-    ...(proxyTarget === undefined ? undefined : { proxyTarget }),
+    ...(proxied === undefined ? undefined : { proxyTarget: proxied }),
     dryRun: !connect && method !== 'GET' && method !== 'HEAD' && dryRunOf(method, query, isToken),
     patchType,
     exec,
@@ -219,8 +219,11 @@ function portsOf(query: Query): number[] {
   return ports;
 }
 
-/** apimachinery `SplitSchemeNamePort`. */
-function takeApart(id: string): ProxyTarget {
+/**
+ * The name of what is proxied to, taken apart as the API server does (apimachinery `SplitSchemeNamePort`).
+ * @throws SallyportError SP_BAD_REQUEST
+ */
+export function proxyTarget(id: string): ProxyTarget {
   const parts = id.split(':');
   const [first = '', second = '', third = ''] = parts;
   const target: ProxyTarget =

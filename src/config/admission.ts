@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** The second leg: a validating webhook in the API server's own path. Absent: it is not served. */
+export const admission = z.strictObject({
+  address: z.string().default('0.0.0.0').describe('Address of the webhook.'),
+  port: z.int().min(0).max(65535).default(10250).describe('Port of the webhook; 0 takes a free one.'),
+  tls: z
+    .strictObject({
+      certFile: z.string().describe('PEM certificate chain; re-read when it changes.'),
+      keyFile: z.string().describe('PEM private key; re-read when it changes.'),
+    })
+    .describe('API servers call webhooks over TLS only.'),
+  clientCAFile: z
+    .string()
+    .optional()
+    .describe(
+      'PEM bundle; then only who holds a certificate of it is answered (kube-apiserver: --admission-control-config-file).',
+    ),
+});
+
+export type AdmissionConfiguration = z.output<typeof admission>;
