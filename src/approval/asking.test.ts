@@ -28,6 +28,10 @@ const decided = (type: 'Approved' | 'Denied', more = {}, spec = {}): ApprovalReq
   return after(object, takeDecision(object, NOON + MINUTE)!.status);
 };
 const used = (): ApprovalRequest => after(decided('Approved'), takeUse(decided('Approved'), use, NOW).status);
+const takenBack = (): ApprovalRequest => {
+  const object = said(used(), 'Denied', 'carol');
+  return after(object, takeDecision(object, NOON + 3 * MINUTE)!.status);
+};
 const grant = { grant: { rule: 'other-exec', maxDuration: '30m' } };
 
 test('names: ten characters of the digest without i, l, o, u, and a counter', () => {
@@ -92,6 +96,7 @@ test('what was denied, or expired, is asked anew after ten minutes and not befor
     [named(1), 'SP_APPROVAL_EXPIRED', NOON + 15 * MINUTE],
     [after(named(1), expire(named(1), NOON + 15 * MINUTE)), 'SP_APPROVAL_EXPIRED', NOON + 15 * MINUTE],
     [decided('Approved'), 'SP_APPROVAL_EXPIRED', NOON + 6 * MINUTE],
+    [takenBack(), 'SP_APPROVAL_DENIED', NOON + 3 * MINUTE],
   ];
   for (const [request, code, end] of cases) {
     const early = ask([request], asking, end);

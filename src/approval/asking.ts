@@ -84,7 +84,9 @@ function isOnTheseTerms({ spec, status }: ApprovalRequest, { policyUID, rule, te
 
 function refuse(request: ApprovalRequest, now: number, after: number): Asked | undefined {
   const { metadata, spec } = request;
-  const end = endOf(request);
+  const expired = conditionOf(request, 'Expired');
+  // Taken back after it was used up, too: a person has said no.
+  const end = expired?.reason === 'Revoked' ? expired : endOf(request);
   if (end?.type === 'Consumed' || end?.type === 'OutcomeUnknown' || (end !== undefined && AT_ONCE.has(end.reason))) {
     return undefined;
   }

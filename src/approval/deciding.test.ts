@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApprovalRequest } from './approval-request.generated.ts';
-import { after, MINUTE, NOON, requestOf, said } from './cases.ts';
+import { after, DIGEST, MINUTE, NOON, requestOf, said } from './cases.ts';
 import { conditionOf, endOf } from './condition.ts';
 import { takeDecision } from './deciding.ts';
 import { expire, voidRequest } from './expiry.ts';
+import { takeUse } from './use.ts';
 
 const grant = { rule: 'other-exec', maxDuration: '30m' };
 const truncated = { digest: 'ab'.repeat(32), sizeBytes: 1, truncated: true };
@@ -17,6 +18,12 @@ function take(object: ApprovalRequest, now = NOON + MINUTE): ApprovalRequest & {
   return { ...after(object, taken.status), ...('refused' in taken ? { refused: taken.refused.reason } : {}) };
 }
 const approvedBy = (username: string, spec = {}, more = {}) => take(said(requestOf(spec), 'Approved', username, more));
+
+function usedUp(): ApprovalRequest {
+  const use = { digest: DIGEST, leg: 'Gateway', requestID: 'one' } as const;
+  const object = approvedBy('bob');
+  return after(object, takeUse(object, use, NOON + MINUTE).status);
+}
 
 /** [what, the object with its word, phase, reason of the refusal] */
 const CASES: readonly [string, ApprovalRequest, string, (string | undefined)?, number?][] = [
@@ -44,6 +51,21 @@ const CASES: readonly [string, ApprovalRequest, string, (string | undefined)?, n
     'anything about what is denied',
     said(take(said(requestOf(), 'Denied', 'bob')), 'Approved', 'carol'),
     'Denied',
+    'Ended',
+  ],
+  ['a denial of what is used up', said(usedUp(), 'Denied', 'carol'), 'Used'],
+  [
+    'a denial of what is used up, much later',
+    said(usedUp(), 'Denied', 'carol'),
+    'Used',
+    undefined,
+    NOON + 600 * MINUTE,
+  ],
+  ['an approval of what is used up', said(usedUp(), 'Approved', 'carol'), 'Used', 'Ended'],
+  [
+    'a denial of what was used up and taken back',
+    said(take(said(usedUp(), 'Denied', 'carol')), 'Denied', 'dave'),
+    'Used',
     'Ended',
   ],
   ['an agent', said(requestOf(), 'Approved', 'sallyport:alice'), 'Pending', 'NotAPerson'],

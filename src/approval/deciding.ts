@@ -51,9 +51,12 @@ function refusalOf(
   const { spec, status } = object;
   const { requester } = spec;
   const no = (reason: string, message: string) => ({ reason, message });
-  const end = endOf(object);
-  if (end !== undefined) return no('Ended', `it has ended (${end.type})`);
-  if (isOver(object, now)) return no('TooLate', 'its time was over when the decision was taken in');
+  // What is used up can be taken back as long as anyone likes: a stream that was opened by it may still live.
+  if (decision.type !== 'Denied' || !isOnlyUsedUp(object)) {
+    const end = endOf(object);
+    if (end !== undefined) return no('Ended', `it has ended (${end.type})`);
+    if (isOver(object, now)) return no('TooLate', 'its time was over when the decision was taken in');
+  }
   const approves = decision.type === 'Approved';
   if (approves && conditionOf(object, 'Approved') !== undefined) return no('ApprovedAlready', 'it is approved already');
   const same = (other: { username: string; uid?: string }): boolean =>
@@ -83,6 +86,11 @@ function refusalOf(
     if (requester.session === undefined) return no('NoSession', 'there is no agent session to grant it to');
   }
   return undefined;
+}
+
+function isOnlyUsedUp(object: ApprovalRequest): boolean {
+  const ends = ['Denied', 'OutcomeUnknown', 'Expired'] as const;
+  return conditionOf(object, 'Consumed') !== undefined && ends.every((type) => conditionOf(object, type) === undefined);
 }
 
 function taken(object: ApprovalRequest, decision: ApprovalRequestStatusDecision, now: number): Taken {

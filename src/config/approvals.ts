@@ -15,11 +15,17 @@ export const approvals = z.strictObject({
     .max(10_000)
     .default(50)
     .describe('Requests of one caller that wait for a person; what comes beyond is refused and not asked about.'),
+  requestsPerCaller: z
+    .int()
+    .min(1)
+    .max(20_000)
+    .default(1_000)
+    .describe('ApprovalRequest objects of one caller, ended ones among them until the controller removes them.'),
   maxRequests: z
     .int()
     .min(100)
     .max(45_000)
-    .default(10_000)
+    .default(20_000)
     .describe('ApprovalRequest objects in the cluster, ended ones among them; beyond it nobody is asked anything.'),
   retryAfter: duration('10m', { min: '1s', max: '24h' }).describe(
     'What was denied, or not decided or used in time, can be asked again after this.',

@@ -256,13 +256,18 @@ describe('the guard of approval requests inside the API server', { timeout: 180_
       const name = await approvedByGateway();
       refused(await bench.patch(bob, name, approved(bob)), /approved already/);
       passed(await bench.patch(bob, name, denied(bob)));
-      for (const type of ['Expired', 'Consumed', 'OutcomeUnknown']) {
+      for (const type of ['Expired', 'OutcomeUnknown']) {
         const over = await approvedByGateway();
         const { conditions } = (await bench.get(over)).status!;
         const ended = { conditions: [...conditions!, condition(type)] };
         passed(await bench.patch(gateway, over, { status: ended }));
         refused(await bench.patch(bob, over, denied(bob)), /has ended/);
       }
+      const used = await approvedByGateway();
+      const { conditions } = (await bench.get(used)).status!;
+      passed(await bench.patch(gateway, used, { status: { conditions: [...conditions!, condition('Consumed')] } }));
+      refused(await bench.patch(bob, used, approved(bob)), /used up/);
+      passed(await bench.patch(bob, used, denied(bob)));
       const lost = await bench.pending();
       const no = { type: 'Denied', username: 'carol', time };
       passed(await bench.patch(gateway, lost, { status: { conditions: [condition('Denied')], decisions: [no] } }));

@@ -1,5 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApprovalRequest, ApprovalRequestStatus } from '../../src/approval/approval-request.generated.ts';
+import type {
+  ApprovalRequest,
+  ApprovalRequestStatus,
+  ApprovalRequestStatusUse,
+} from '../../src/approval/approval-request.generated.ts';
 import { takeDecision } from '../../src/approval/deciding.ts';
 import { statusPatch } from '../../src/approval/status-patch.ts';
 import { giveUpUses } from '../../src/approval/use.ts';
@@ -39,6 +43,19 @@ export class People {
     }
   }
 
+  /** The request that waits about something of this name. */
+  async waitingFor(namespace: string, name: string): Promise<ApprovalRequest> {
+    const end = Date.now() + 15_000;
+    for (;;) {
+      const found = (await this.all(namespace)).find(
+        ({ spec, status }) => (status?.conditions ?? []).length === 0 && (spec.diff ?? spec.summary).includes(name),
+      );
+      if (found !== undefined) return found;
+      if (Date.now() > end) throw new Error(`nobody is asked about ${name}`);
+      await sleep(25);
+    }
+  }
+
   async approve(namespace: string, name: string, more: object = {}): Promise<ApprovalRequest> {
     return await this.#decide(namespace, name, { type: 'Approved', username: 'bob@shop.example', ...more });
   }
@@ -51,6 +68,17 @@ export class People {
   async say(namespace: string, name: string, decision: object): Promise<void> {
     const said = await this.#cluster.admin('PATCH', path(namespace, name, 'status'), { status: { decision } }, MERGE);
     if (said.status !== 200) throw new Error(said.body);
+  }
+
+  /** What came of the one use, once it is written. */
+  async outcome(namespace: string, name: string): Promise<ApprovalRequestStatusUse> {
+    const end = Date.now() + 10_000;
+    for (;;) {
+      const use = (await this.get(namespace, name)).status?.uses?.[0];
+      if (use?.outcome !== undefined) return use;
+      if (Date.now() > end) throw new Error(`what came of ${name} is not written`);
+      await sleep(25);
+    }
   }
 
   /** What the controller does with uses whose gateway is gone. */

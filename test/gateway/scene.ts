@@ -19,6 +19,8 @@ export interface Asked {
   readonly body?: string | Buffer;
   /** The agent's when left out; null: none at all. */
   readonly token?: string | null;
+  /** Another replica than the scene's own. */
+  readonly gateway?: GatewayProcess;
 }
 
 export const POLICY_ALL = `
@@ -115,7 +117,7 @@ spec:
 
   /** Over HTTP/1.1. */
   async ask(path: string, asked: Asked = {}): Promise<Answer> {
-    const { method = 'GET', body, token = this.token } = asked;
+    const { method = 'GET', body, token = this.token, gateway = this.gateway } = asked;
     const headers = ['Host', '127.0.0.1', ...(asked.headers ?? [])];
     if (token !== null) headers.push('Authorization', `Bearer ${token}`);
     if (body !== undefined) headers.push('Content-Length', String(Buffer.byteLength(body)));
@@ -123,12 +125,12 @@ spec:
       const sent = request(
         {
           host: '127.0.0.1',
-          port: this.gateway.port,
+          port: gateway.port,
           path,
           method,
           headers,
           agent: this.#agent,
-          ca: this.gateway.caPem,
+          ca: gateway.caPem,
           setDefaultHeaders: false,
         },
         (response) => {
@@ -145,6 +147,24 @@ spec:
       });
       sent.end(body);
     });
+  }
+
+  /** Sends a request and breaks off after `patience` milliseconds without an answer. */
+  async leave(path: string, asked: Asked, patience: number): Promise<void> {
+    const { method = 'GET', body = '', token = this.token } = asked;
+    const sent = request({
+      host: '127.0.0.1',
+      port: this.gateway.port,
+      path,
+      method,
+      headers: [...(asked.headers ?? []), 'Host', '127.0.0.1', 'Authorization', `Bearer ${token}`],
+      agent: false,
+      ca: this.gateway.caPem,
+    });
+    sent.on('error', () => {});
+    sent.end(body);
+    await new Promise((resolve) => setTimeout(resolve, patience));
+    sent.destroy();
   }
 
   /** Over HTTP/2, on a connection of its own. */

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { Transform } from 'node:stream';
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import { CertificateAuthority } from '../cluster/certificates.ts';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -16,7 +17,11 @@ export class WireTap {
     this.#caPem = caPem;
   }
 
-  static async start(cluster: Cluster): Promise<WireTap> {
+  /** @param before called with each piece that the gateway sends, which goes on when that resolves, and not at all for `Drop` */
+  static async start(
+    cluster: Cluster,
+    before?: (text: string) => Promise<'Pass' | 'Drop'> | undefined,
+  ): Promise<WireTap> {
     const authority = await CertificateAuthority.create('wire tap');
     const { certPem, keyPem } = await authority.server('tap', ['127.0.0.1', 'localhost']);
     const server = createServer({ cert: certPem, key: keyPem, ALPNProtocols: ['http/1.1'] });
@@ -25,7 +30,9 @@ export class WireTap {
     server.on('secureConnection', (near) => {
       const far = connect({ host: hostname, port: Number(port), ca: cluster.caPem, ALPNProtocols: ['http/1.1'] });
       near.on('data', (chunk: Buffer) => tap.#heard.push(chunk));
-      near.pipe(far);
+      const meddled = meddling(before);
+      meddled.on('error', () => near.destroy());
+      near.pipe(meddled).pipe(far);
       far.pipe(near);
       for (const [socket, other] of [
         [near, far],
@@ -73,4 +80,14 @@ export class WireTap {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
+}
+
+function meddling(before: ((text: string) => Promise<'Pass' | 'Drop'> | undefined) | undefined): Transform {
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const waits = before?.(chunk.toString('latin1'));
+      if (waits === undefined) return done(null, chunk);
+      waits.then((what) => (what === 'Pass' ? done(null, chunk) : done()), done);
+    },
+  });
 }

@@ -1,4 +1,5 @@
 import { type Asking, ask } from '../../approval/asking.ts';
+import { conditionOf } from '../../approval/condition.ts';
 import { newRequest } from '../../approval/new-request.ts';
 import { MAX_INLINE_DIFF, objectDiff } from '../../approval/object-diff.ts';
 import { namePrefix } from '../../approval/request-name.ts';
@@ -24,6 +25,7 @@ export interface AskerOptions {
   readonly audit: Audit;
   readonly diffs: DiffStore | undefined;
   readonly pendingPerCaller: number;
+  readonly requestsPerCaller: number;
   readonly maxRequests: number;
   /** Seconds. */
   readonly retryAfter: number;
@@ -77,6 +79,7 @@ export class Asker {
     };
     let found: Awaited<ReturnType<Asker['describe']>> | undefined;
     let namespace = exchange.operation!.namespace || own.namespace;
+    let isRead = false;
     for (let attempt = 1; attempt <= TRIES; attempt++) {
       book.mustBeFresh();
       const asked = ask(book.named(namespace, prefix), asking, Date.now(), retryAfter);
@@ -85,6 +88,12 @@ export class Asker {
         throw refusal(asked.code, message, asked.request, asked.retryAfter);
       }
       if (asked.kind === 'Join') {
+        if (!isRead && conditionOf(asked.request, 'Approved') === undefined) {
+          // The watch may be a moment behind a person who says "it is approved, run it again".
+          isRead = true;
+          await this.#read(namespace, asked.request.metadata.name);
+          continue;
+        }
         audit.tell('joined', exchange, asked.request);
         return asked.request;
       }
@@ -112,8 +121,7 @@ export class Asker {
       } catch (error) {
         if (isStatus(error, 409)) {
           // The same request through another gateway, or a mere name.
-          const other = await own.get('ApprovalRequest', { namespace, name: asked.name }).catch(throwUnavailable);
-          if (other !== undefined) book.note(readRequest(other));
+          await this.#read(namespace, asked.name);
         } else if (isStatus(error, 404) && namespace !== own.namespace) {
           // The operation's namespace is not there (yet): whatever comes of the request, someone can be asked.
           namespace = own.namespace;
@@ -123,6 +131,18 @@ export class Asker {
       }
     }
     throw unavailable('nobody could be asked: every name was taken meanwhile', undefined);
+  }
+
+  async #read(namespace: string, name: string): Promise<void> {
+    const { own, book } = this.#options;
+    try {
+      const read = await own.get('ApprovalRequest', { namespace, name });
+      if (read !== undefined) return book.note(readRequest(read));
+    } catch (error) {
+      throw unavailable('what was asked could not be read', error);
+    }
+    const known = book.get(`${namespace}/${name}`);
+    if (known !== undefined) book.gone(known);
   }
 
   /** What a person is shown of the change, and what an approval is bound to. */
@@ -140,18 +160,23 @@ export class Asker {
 
   /** @returns to be called when it is made, or not */
   #admit(exchange: Exchange): () => void {
-    const { book, audit, pendingPerCaller, maxRequests } = this.#options;
+    const { book, audit, pendingPerCaller, requestsPerCaller, maxRequests } = this.#options;
     const { issuer, username, agent } = exchange.caller!;
     const key = JSON.stringify([issuer, username, agent ?? null]);
     const making = this.#making.get(key) ?? 0;
     const waiting = book.pendingOf(exchange.caller!, Date.now()) + making;
-    if (waiting >= pendingPerCaller) {
-      audit.tell('limited', exchange, undefined, { waiting });
-      throw this.#limited(exchange, `${waiting} requests of this caller wait for a person already`);
-    }
-    if (book.size + making >= maxRequests) {
-      audit.tell('limited', exchange, undefined, { requests: book.size });
-      throw this.#limited(exchange, `there are ${book.size} approval requests in the cluster`);
+    const why =
+      waiting >= pendingPerCaller
+        ? `${waiting} requests of this caller wait for a person already; have those decided first`
+        : book.countOf(exchange.caller!) + making >= requestsPerCaller
+          ? `this caller has ${book.countOf(exchange.caller!)} approval requests, ended ones among them; they are removed in time`
+          : book.size + making >= maxRequests
+            ? `there are ${book.size} approval requests in the cluster; ask a platform engineer to remove ended ones`
+            : undefined;
+    if (why !== undefined) {
+      audit.tell('limited', exchange, undefined, { why });
+      const message = `${exchange.decision!.reason}; this needs a person's approval, and nobody was asked: ${why}`;
+      throw new SallyportError('SP_APPROVAL_LIMIT', message, { retryAfter: 60 });
     }
     this.#making.set(key, making + 1);
     return () => {
@@ -160,13 +185,4 @@ export class Asker {
       else this.#making.set(key, left);
     };
   }
-
-  #limited(exchange: Exchange, why: string): SallyportError {
-    const message = `${exchange.decision!.reason}; this needs a person's approval, and nobody was asked: ${why}. Have those decided first`;
-    return new SallyportError('SP_APPROVAL_LIMIT', message, { retryAfter: 60 });
-  }
-}
-
-function throwUnavailable(error: unknown): never {
-  throw unavailable('what was asked could not be read', error);
 }

@@ -32,6 +32,7 @@ export class ApprovalBook {
   readonly #objects = new Map<string, Kept>();
   /** Keys by namespace and the part of the name that comes from the digest. */
   readonly #byPrefix = new Map<string, Set<string>>();
+  readonly #byCaller = new Map<string, Set<string>>();
   /** Keys of what has not ended as far as its conditions say. */
   readonly #openByCaller = new Map<string, Set<string>>();
   readonly #grantsBySession = new Map<string, Set<string>>();
@@ -95,6 +96,11 @@ export class ApprovalBook {
     return this.#all(this.#grantsBySession.get(session));
   }
 
+  /** How many objects a caller has brought about, ended ones among them. */
+  countOf(caller: Pick<Caller, 'issuer' | 'username' | 'agent'>): number {
+    return this.#byCaller.get(callerKey(caller))?.size ?? 0;
+  }
+
   /** How many requests of a caller wait for a person. @param now Unix milliseconds */
   pendingOf(caller: Pick<Caller, 'issuer' | 'username' | 'agent'>, now: number): number {
     let count = 0;
@@ -148,6 +154,7 @@ export class ApprovalBook {
 
   #file(key: string, object: Kept): void {
     file(this.#byPrefix, prefixOf(object), key);
+    file(this.#byCaller, callerKey(object.spec.requester), key);
     if (!hasEnded(object)) file(this.#openByCaller, callerKey(object.spec.requester), key);
     const { session } = object.spec.requester;
     if (session !== undefined && object.status?.grantDuration !== undefined) file(this.#grantsBySession, session, key);
@@ -155,6 +162,7 @@ export class ApprovalBook {
 
   #unfile(key: string, object: Kept): void {
     unfile(this.#byPrefix, prefixOf(object), key);
+    unfile(this.#byCaller, callerKey(object.spec.requester), key);
     unfile(this.#openByCaller, callerKey(object.spec.requester), key);
     const { session } = object.spec.requester;
     if (session !== undefined) unfile(this.#grantsBySession, session, key);

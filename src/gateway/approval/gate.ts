@@ -40,6 +40,8 @@ export interface GateOptions {
 
 /** Approvals that are used up, void or replaced while this request looks at them; more is no accident. */
 const ROUNDS = 8;
+/** Milliseconds after which the controller has taken a decision in, if there is one at work. */
+const TAKEN_IN_AFTER = 2_000;
 
 /** Holds requests that need a person's word: asks, waits, and takes the use of what was approved. */
 export class ApprovalGate {
@@ -154,7 +156,9 @@ export class ApprovalGate {
    */
   async #wait(exchange: Exchange, request: Kept, patience: number): Promise<void> {
     const { book, holds, audit, metrics } = this.#options;
-    const left = Math.min(patience, Date.parse(request.spec.expirationTime) - Date.now() + 50);
+    const inTime = Math.min(patience, Date.parse(request.spec.expirationTime) - Date.now() + 50);
+    // Someone has spoken, and the controller is about to take it in.
+    const left = request.status?.decision === undefined ? inTime : Math.max(inTime, TAKEN_IN_AFTER);
     if (!(left > 0)) throw required(exchange, request);
     const release = holds.take(exchange);
     if (release === undefined) throw required(exchange, request);

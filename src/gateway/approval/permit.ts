@@ -48,6 +48,8 @@ export class Permit {
   repeats(status: number): boolean {
     if (status !== 409 || this.guarded === undefined || this.#conflicts >= MAX_CONFLICTS) return false;
     this.#conflicts += 1;
+    // That forward did nothing: what comes of the next is what counts.
+    this.#wasSent = false;
     return true;
   }
 
@@ -67,7 +69,7 @@ export class Permit {
 
   /** The request is over, whatever became of it. */
   end(): void {
-    this.#settle(undefined);
+    this.#settle(this.#conflicts > 0 && !this.#wasSent ? 409 : undefined);
     this.#endStream?.();
   }
 

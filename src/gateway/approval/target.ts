@@ -1,10 +1,11 @@
 import type { ApprovalRequestTarget } from '../../approval/approval-request.generated.ts';
+import { hidePatch } from '../../approval/hidden-patch.ts';
 import type { UpstreamName } from '../../identity/upstream-name.ts';
 import type { Body } from '../../request/body.ts';
 import { collectionDigest, resultDigest } from '../../request/digest.ts';
 import { forwardableHeaders } from '../../request/headers.ts';
 import { type Json, memberAt, parseJson } from '../../request/json.ts';
-import { isConnect } from '../../request/operation.ts';
+import { isConnect, type Operation } from '../../request/operation.ts';
 import type { Forward } from '../../upstream/forward.ts';
 import { acceptJSON, parentPath, withDryRun } from '../evidence.ts';
 import type { Exchange } from '../exchange.ts';
@@ -146,12 +147,11 @@ export class Targets {
       identity,
     );
     if (status >= 400 || tree === undefined) {
+      const note = `the API server would refuse this as things are: HTTP ${status}${reasonOf(tree)}`;
       return {
         target: { resultDigest: resultDigest(this.#options.key, operation, { status }) },
-        before: undefined,
-        after: undefined,
-        comparable: false,
-        notes: [...unseen, `the API server would refuse this as things are: HTTP ${status}${reasonOf(tree)}`],
+        ...bodyAlone(operation, body),
+        notes: [...unseen, note],
       };
     }
     const uid = memberAt(tree, 'metadata', 'uid');
@@ -178,13 +178,12 @@ export class Targets {
   ): Promise<Found> {
     const operation = exchange.operation!;
     const tree = isNew ? undefined : (await this.#read(exchange, operation.path, identity)).tree;
-    const whole = body?.kind === 'object' && body.json !== undefined ? (JSON.parse(body.json) as unknown) : undefined;
+    const note = `no dry run: ${operation.apiGroup} is served by an aggregated server, which may not honour one`;
     return {
       target: bookkeeping(memberAt(tree, 'metadata', 'uid'), memberAt(tree, 'metadata', 'resourceVersion')),
-      before,
-      after: whole,
-      comparable: whole !== undefined,
-      notes: [`no dry run: ${operation.apiGroup} is served by an aggregated server, which may not honour one`],
+      ...bodyAlone(operation, body),
+      ...(body?.kind === 'object' ? { before } : {}),
+      notes: [note],
     };
   }
 
@@ -222,6 +221,14 @@ interface Answer {
   readonly tree: Json | undefined;
   /** The same as a plain value; undefined for a refusal. */
   readonly object: unknown;
+}
+
+/** Where there is no result to show: the object that was sent, or the patch as it stands. */
+function bodyAlone(operation: Operation, body: Body | undefined): Pick<Found, 'before' | 'after' | 'comparable'> {
+  if (body?.json === undefined) return { before: undefined, after: undefined, comparable: false };
+  const sent = JSON.parse(body.json) as unknown;
+  const after = body.kind === 'patch' ? { patch: hidePatch(operation.resource, sent) } : sent;
+  return { before: undefined, after, comparable: true };
 }
 
 function bookkeeping(uid: Json | undefined, version: Json | undefined): ApprovalRequestTarget {
