@@ -152,7 +152,7 @@ suite('masking JSON', () => {
     );
     assert.equal(again.name, 'r');
     assert.ok(again.config.dbPassword.startsWith(MARKER));
-    assert.match(again.manifest, /^kind: Secret\nstringData:\n {2}motto: sallyport\.masked\.[a-z2-7]+\n$/);
+    assert.match(again.manifest, /^kind: Secret\nstringData:\n {2}motto: "sallyport\.masked\.[a-z2-7]+"\n$/);
   });
 
   test('what is not masked comes out byte for byte: huge numbers, lone surrogates, white space, duplicate keys', () => {

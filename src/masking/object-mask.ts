@@ -2,6 +2,8 @@ import { gzipSync } from 'node:zlib';
 import { SallyportError } from '../errors.ts';
 import { inflate } from './encoded.ts';
 import { fieldPaths } from './field-paths.ts';
+import { maskManifest } from './helm-manifest.ts';
+import { hideRepeats, isManifest, type ReleaseSecrets, secretsOfRelease } from './helm-release.ts';
 import { JsonCursor, type Span, unreadable } from './json-cursor.ts';
 import { readJsonString, writeJsonString } from './json-string.ts';
 import { type Key, KeyTable, keyOf } from './key-table.ts';
@@ -23,10 +25,13 @@ export interface ObjectHint {
   /** The object around a nested one: placeholders are bound to it. */
   readonly object?: string;
   readonly nesting?: number;
+  /** Of a Helm release: what its Secrets hold. */
+  readonly release?: ReleaseSecrets;
 }
 
 const MAX_NESTING = 4;
 const KEYS = new KeyTable();
+const REDACT = { action: 'Redact', scope: 'Object' } as const;
 const NO_KEY = keyOf('');
 /** Any name that says nothing. */
 const PLAIN = keyOf('-');
@@ -316,6 +321,7 @@ class ObjectMask {
 
   private string(start: number, end: number, escaped: boolean, field: FieldMask | undefined, name: Key): boolean {
     if (field !== undefined) return this.fieldString(start, end, field);
+    if (this.hint.release !== undefined) return this.releaseString(start, end, name, this.hint.release);
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
     const quiet = !escaped && (name.named === 'none' || !this.plan.recognizer.byName) && !this.isStatusMessage(name);
@@ -405,12 +411,30 @@ class ObjectMask {
     const json = inflate(inner);
     if (json === undefined) return undefined;
     try {
-      const masked = maskObject(this.plan, json, { kind: 'helm', object: this.object, nesting: 1 });
+      const release = secretsOfRelease(json);
+      const masked = maskObject(this.plan, json, { kind: 'helm', object: this.object, nesting: 1, release });
       const packed = masked === json ? inner : gzipSync(masked, { level: 6 });
       return Buffer.from(packed.toString('base64')).toString('base64');
     } catch {
       return undefined;
     }
+  }
+
+  /** One text of a release: Secrets in its manifests are masked by structure, and where they are said again. */
+  private releaseString(start: number, end: number, name: Key, release: ReleaseSecrets): boolean {
+    const text = readJsonString(this.bytes.toString('latin1', start, end));
+    const path = this.pathText();
+    const hide = (value: string, within = ''): string | undefined => {
+      const place = { object: this.object, path: path + within, rule: RULE_STRUCTURE };
+      return substitute(this.plan, place, value, 'field', REDACT);
+    };
+    const inspect = (part: string): string => this.inspected(part, name, undefined) ?? part;
+    const isTemplate = this.path[0] === 'chart' && this.path[1] !== 'values';
+    const masked = isManifest(this.path)
+      ? maskManifest(text, (what) => hide(what.value, `[${what.path}]`), inspect)
+      : ((isTemplate ? undefined : hideRepeats(text, release, hide)) ?? inspect(text));
+    if (masked !== text) this.patch.put(start - 1, end + 1, writeJsonString(masked));
+    return true;
   }
 
   private peekKey(): Key {
