@@ -107,7 +107,14 @@ const tokenReview = z.strictObject({
     'How long an answer is remembered; the API server remembers it for up to 10s itself. A deleted account is out within both.',
   ),
   timeout: duration('5s', { min: '100ms', max: '30s' }).describe('For one TokenReview.'),
-  maxConcurrent: z.int().min(1).max(1_000).default(64).describe('TokenReviews under way; further tokens get a 503.'),
+  maxConcurrent: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(64)
+    .describe(
+      'TokenReviews under way; further tokens get a 503. Tokens that the cluster has not signed have a quarter of them.',
+    ),
 });
 
 const clientCertificates = z.strictObject({

@@ -7,7 +7,13 @@ import { SessionAuthenticator } from '../identity/session-authenticator.ts';
 import { SessionEndpoint } from '../identity/session-endpoint.ts';
 import { SessionExchange } from '../identity/session-exchange.ts';
 import { SessionKeys } from '../identity/session-key.ts';
-import { type AgentFreeze, type AgentSession, readAgentFreeze, readAgentSession } from '../identity/session-object.ts';
+import {
+  type AgentFreeze,
+  type AgentSession,
+  readAgentFreeze,
+  type UnreadableSession,
+  watchedAgentSession,
+} from '../identity/session-object.ts';
 import { type Ended, SessionRegistry } from '../identity/session-registry.ts';
 import { SessionTokens } from '../identity/session-token.ts';
 import { SessionUpkeep } from '../identity/session-upkeep.ts';
@@ -44,9 +50,16 @@ export class AgentSessions {
     const { configuration, own, log } = options;
     this.#staleAfter = configuration.staleAfter;
     const store = sessionStore(own);
-    const sessions: Informer<AgentSession> = watchOwn(options, 'AgentSession', readSession, {
-      add: (session) => this.#registry.applySession(session),
-      update: (session) => this.#registry.applySession(session),
+    const apply = (session: AgentSession | UnreadableSession): void => {
+      if ('unreadable' in session) {
+        const { name, uid } = session;
+        log.error({ session: name, uid }, 'an AgentSession does not fit its schema: it is refused. Delete it');
+        this.#registry.quarantine(session);
+      } else this.#registry.applySession(session);
+    };
+    const sessions = watchOwn(options, 'AgentSession', watchedAgentSession, {
+      add: apply,
+      update: apply,
       delete: (session) => this.#registry.deleteSession(session),
     });
     const freezes: Informer<AgentFreeze> = watchOwn(options, 'AgentFreeze', readAgentFreeze, {
@@ -138,13 +151,6 @@ function watchOwn<T>(
       options.onFailure?.(error);
     },
   });
-}
-
-/** What of an AgentSession cannot be read ends the session: a registry that never heard of it refuses its token. */
-function readSession(object: unknown): AgentSession {
-  const session = readAgentSession(object);
-  if (session === undefined) throw new Error('an AgentSession that does not fit its schema');
-  return session;
 }
 
 /** Tells two gateways apart in their tokens, and gives away nothing of the key. */

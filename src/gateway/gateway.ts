@@ -134,6 +134,7 @@ export async function startGateway(
   });
   const authenticator = createAuthenticator(identity, {
     reviewToken: (token, audiences, signal) => own.tokenReview(token, audiences, signal),
+    clusterKeys: (signal) => own.serviceAccountKeys(signal),
     sessions: sessions.verifier,
     log,
   });
@@ -274,6 +275,7 @@ async function authenticate(
       rawHeaders: request.rawHeaders,
       target: request.url ?? '',
       socket: clientSocket(request),
+      sourceIP: exchange.sourceIP,
     });
     sessions.admit(caller);
     metrics.authentications.inc(caller.method, 'accepted');

@@ -6,6 +6,7 @@ import { SallyportError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import type { ForeignPrefixes } from './claims.ts';
 import { ClientCertificates, type PeerSocket } from './client-certificate.ts';
+import { ClusterSignature } from './cluster-signature.ts';
 import { bearerToken, type RequestHead } from './credential.ts';
 import { discoverKeys, IssuerFetch } from './issuer-fetch.ts';
 import { KeySet } from './jwks.ts';
@@ -19,6 +20,8 @@ import { readUnverified } from './unverified.ts';
 export interface AuthenticationInput extends RequestHead {
   /** The TLS connection the request came on; only client certificates need it. */
   readonly socket?: PeerSocket | undefined;
+  /** The client's address: bounds what one of them may ask the API server about. */
+  readonly sourceIP?: string | undefined;
 }
 
 /** Judges the gateway's own agent session tokens. */
@@ -32,6 +35,8 @@ export interface SessionVerifier {
 export interface AuthenticatorDependencies {
   /** Required where `tokenReview` is configured. */
   readonly reviewToken?: ReviewToken | undefined;
+  /** The key set of the cluster behind the gate, as it publishes it: spares it reviews of tokens that it never signed. */
+  readonly clusterKeys?: ((signal: AbortSignal) => Promise<Record<string, unknown>>) | undefined;
   readonly sessions?: SessionVerifier | undefined;
   readonly log?: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   /** Unix milliseconds. */
@@ -62,6 +67,9 @@ export interface Authenticator {
   close(): Promise<void>;
 }
 
+/** Milliseconds: tokens that name an unknown key are judged by the API server meanwhile, a few at a time. */
+const CLUSTER_KEYS_COOLDOWN = 60_000;
+
 interface Issuer {
   readonly verifier: OIDCVerifier;
   readonly keys: KeySet;
@@ -73,15 +81,23 @@ interface Issuer {
  * @throws Error when a file that the configuration names cannot be used.
  */
 export function createAuthenticator(options: IdentityMethods, dependencies: AuthenticatorDependencies): Authenticator {
-  const { sessions, reviewToken, log, now = Date.now } = dependencies;
+  const { sessions, reviewToken, clusterKeys, log, now = Date.now } = dependencies;
   const foreign: ForeignPrefixes = {
     usernames: usernameSources(options).flatMap(({ prefix }) => prefix || []),
     groups: groupSources(options).flatMap(({ prefix }) => prefix || []),
   };
   if (options.tokenReview && !reviewToken)
     throw new Error('tokenReview is configured, and there is no API server to ask');
+  const keysOfCluster =
+    options.tokenReview && clusterKeys
+      ? new KeySet({ load: clusterKeys, now, cooldown: CLUSTER_KEYS_COOLDOWN, onLoad: reportLoads('kubernetes', log) })
+      : undefined;
+  const signature = keysOfCluster && new ClusterSignature(keysOfCluster);
   const reviewer =
-    options.tokenReview && reviewToken ? new TokenReviewer(options.tokenReview, reviewToken, now) : undefined;
+    options.tokenReview && reviewToken
+      ? new TokenReviewer(options.tokenReview, reviewToken, now, signature)
+      : undefined;
+  void keysOfCluster?.start();
   const certificates =
     options.clientCertificates &&
     new ClientCertificates(options.clientCertificates, foreign, now, (path, error) =>
@@ -99,7 +115,7 @@ export function createAuthenticator(options: IdentityMethods, dependencies: Auth
     asked = true;
   });
 
-  async function byToken(token: string): Promise<Caller> {
+  async function byToken(token: string, sourceIP: string | undefined): Promise<Caller> {
     const digest = tokenDigest(token);
     for (const verifier of verifiers) {
       const known = verifier.recall(digest);
@@ -111,7 +127,7 @@ export function createAuthenticator(options: IdentityMethods, dependencies: Auth
     // The issuer it names is the only one that may judge it; it is never tried on one after the other.
     const issuer = claims.iss === undefined ? undefined : issuers.get(claims.iss);
     if (issuer !== undefined) return issuer.verifier.verify(token, digest);
-    if (reviewer !== undefined) return reviewer.verify(token, digest, claims);
+    if (reviewer !== undefined) return reviewer.verify(token, digest, claims, sourceIP);
     throw notAuthenticated('a token of an issuer that is not configured');
   }
 
@@ -122,7 +138,7 @@ export function createAuthenticator(options: IdentityMethods, dependencies: Auth
       const presents = certificates !== undefined && socket !== undefined && certificates.presents(socket);
       if (token !== undefined) {
         if (presents) throw notAuthenticated('a token and a client certificate');
-        return byToken(token);
+        return byToken(token, input.sourceIP);
       }
       if (presents) return certificates.identify(socket);
       throw notAuthenticated('no credential');
@@ -140,6 +156,7 @@ export function createAuthenticator(options: IdentityMethods, dependencies: Auth
       return { ready: asked && works, issuers: states };
     },
     async close() {
+      keysOfCluster?.close();
       await Promise.all(
         [...issuers.values()].map(({ keys, close }) => {
           keys.close();

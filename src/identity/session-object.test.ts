@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { personLabel, readAgentFreeze, readAgentSession } from './session-object.ts';
+import { personLabel, readAgentFreeze, readAgentSession, watchedAgentSession } from './session-object.ts';
 
 const OBJECT = {
   metadata: { name: 'cursor-1', uid: 'u', resourceVersion: '7', creationTimestamp: '2026-03-01T12:00:00Z' },
@@ -26,8 +26,23 @@ test('a session is read whole, or not at all', () => {
     { ...OBJECT, spec: { ...OBJECT.spec, agent: 1 } },
     { ...OBJECT, spec: { ...OBJECT.spec, subject: '' } },
     { ...OBJECT, spec: { ...OBJECT.spec, expirationTime: 'never' } },
+    { ...OBJECT, spec: { ...OBJECT.spec, uid: 7 } },
+    { ...OBJECT, spec: { ...OBJECT.spec, authTime: 'lately' } },
+    { ...OBJECT, spec: { ...OBJECT.spec, groups: 'all' } },
+    { ...OBJECT, spec: { ...OBJECT.spec, groups: ['a', 1] } },
+    // Taken for "not revoked" it would give a revoked session back.
+    { ...OBJECT, status: { revoked: 'true' } },
   ]) {
     assert.equal(readAgentSession(bad), undefined, JSON.stringify(bad));
+  }
+});
+
+test('a watch is told what cannot be read as such, so that it goes on', () => {
+  assert.deepEqual(watchedAgentSession(OBJECT), readAgentSession(OBJECT));
+  const odd = { metadata: { name: 'cursor-1', uid: 'u' }, spec: 'none' };
+  assert.deepEqual(watchedAgentSession(odd), { name: 'cursor-1', uid: 'u', unreadable: true });
+  for (const nameless of [null, {}, { metadata: { name: '', uid: 'u' } }, { metadata: { name: 'a' } }]) {
+    assert.throws(() => watchedAgentSession(nameless), /without a name or uid/);
   }
 });
 

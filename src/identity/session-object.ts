@@ -14,6 +14,13 @@ export interface AgentSession {
   readonly status: AgentSessionStatus;
 }
 
+/** An AgentSession that does not fit its schema: known only as something to be refused. */
+export interface UnreadableSession {
+  readonly name: string;
+  readonly uid: string;
+  readonly unreadable: true;
+}
+
 /** AgentFreeze (crds/agentfreezes.yaml): while one exists, its agent gets nothing through the gate. */
 export interface AgentFreeze {
   readonly name: string;
@@ -51,7 +58,7 @@ export function personLabel(issuer: string, subject: string): string {
 /**
  * Reads an AgentSession as the API server gives it. The CRD's schema has checked it, but a CRD can be changed under a
  * running gateway: what does not fit is refused, not guessed.
- * @returns undefined when a required part is missing.
+ * @returns undefined when a required part is missing, or a part is not what it should be.
  */
 export function readAgentSession(object: unknown): AgentSession | undefined {
   const { metadata, spec, status } = (object ?? {}) as {
@@ -71,6 +78,14 @@ export function readAgentSession(object: unknown): AgentSession | undefined {
   if (!required.every((value) => typeof value === 'string' && value !== '')) return undefined;
   const createdAt = milliseconds(metadata['creationTimestamp']);
   if (createdAt === undefined || milliseconds(spec['expirationTime']) === undefined) return undefined;
+  const { groups, uid, authTime } = spec;
+  if (uid !== undefined && typeof uid !== 'string') return undefined;
+  if (authTime !== undefined && milliseconds(authTime) === undefined) return undefined;
+  if (groups !== undefined && !(Array.isArray(groups) && groups.every((group) => typeof group === 'string'))) {
+    return undefined;
+  }
+  // A revocation in a form of its own ("true") is one that cannot be read, not none.
+  if (status?.['revoked'] !== undefined && typeof status['revoked'] !== 'boolean') return undefined;
   return {
     name: metadata['name'] as string,
     uid: metadata['uid'] as string,
@@ -79,6 +94,17 @@ export function readAgentSession(object: unknown): AgentSession | undefined {
     spec: { ...spec, expirationTime: timestamp(spec['expirationTime']) } as unknown as AgentSessionSpec,
     status: (status ?? {}) as AgentSessionStatus,
   };
+}
+
+/** For a watch, which must go on: what cannot be read is told as such. @throws Error for what has not even a name */
+export function watchedAgentSession(object: unknown): AgentSession | UnreadableSession {
+  const session = readAgentSession(object);
+  if (session !== undefined) return session;
+  const { name, uid } = ((object ?? {}) as { metadata?: { name?: unknown; uid?: unknown } }).metadata ?? {};
+  if (typeof name !== 'string' || typeof uid !== 'string' || name === '' || uid === '') {
+    throw new Error('an AgentSession without a name or uid');
+  }
+  return { name, uid, unreadable: true };
 }
 
 /** Reads an AgentFreeze; one that cannot be read freezes everyone, since someone meant to stop something. */

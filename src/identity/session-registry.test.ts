@@ -60,6 +60,26 @@ test('a revocation seen by the watch refuses at once on every replica and tells 
   assert.deepEqual(told, [[{ session: name, reason: 'Revoked' }], [{ session: name, reason: 'Revoked' }]]);
 });
 
+test('one that cannot be read any more ends alone, for good, and is told of once', async () => {
+  const { list, store } = replicas(1);
+  const { registry, exchange, authenticator } = list[0]!;
+  store.watchers.push(registry);
+  const odd = await exchange.issue(person(), 'cursor', undefined);
+  const other = await exchange.issue(person({ username: 'bob' }), 'cursor', undefined);
+  const { session } = store.objects.get(odd.name)!;
+  const told: Ended[] = [];
+  registry.onEnded((ended) => told.push(ended));
+  registry.quarantine({ name: odd.name, uid: session.uid });
+  registry.quarantine({ name: odd.name, uid: session.uid });
+  await assert.rejects(authenticator.authenticate(odd.token), SEEN);
+  await authenticator.authenticate(other.token);
+  assert.deepEqual(told, [{ session: odd.name, reason: 'Unreadable' }]);
+  registry.applySession(session);
+  await assert.rejects(authenticator.authenticate(odd.token), SEEN);
+  registry.quarantine({ name: other.name, uid: 'a successor of that name' });
+  await assert.rejects(authenticator.authenticate(other.token), SEEN);
+});
+
 test('a deleted session is over; a late answer or a lagging event does not bring it back', async () => {
   const { list, store } = replicas(1);
   const { registry, exchange, authenticator } = list[0]!;

@@ -6,7 +6,7 @@ import type { VerifiedSession } from './session-token.ts';
 
 /** What must stop now: everything of one session, or of one agent (`*`: of everyone). */
 export type Ended =
-  | { readonly session: string; readonly reason: 'Revoked' | 'Deleted' }
+  | { readonly session: string; readonly reason: 'Revoked' | 'Deleted' | 'Unreadable' }
   | { readonly agent: string; readonly reason: 'Frozen' };
 
 /** A session just created on another replica may be on its way through the watch; a hole in the answer is kept shortly. */
@@ -79,6 +79,19 @@ export class SessionRegistry {
     this.#provisional.delete(session.name);
     this.#lastSeen.delete(session.name);
     this.#end(before?.uid === session.uid ? before : session, 'Deleted');
+  }
+
+  /**
+   * A session that does not fit its schema any more: whether it was revoked, and what it grants, nobody can read. It ends,
+   * alone and for good; everyone else's are as they were.
+   */
+  quarantine(session: { readonly name: string; readonly uid: string }): void {
+    const before = this.#sessions.get(session.name);
+    if (before !== undefined && before.uid !== session.uid) this.#end(before, 'Deleted');
+    this.#sessions.delete(session.name);
+    this.#provisional.delete(session.name);
+    this.#lastSeen.delete(session.name);
+    this.#end(session, 'Unreadable');
   }
 
   applyFreeze(freeze: AgentFreeze): void {
@@ -212,7 +225,7 @@ export class SessionRegistry {
     return reading;
   }
 
-  #end(session: { readonly name: string; readonly uid: string }, reason: 'Revoked' | 'Deleted'): void {
+  #end(session: { readonly name: string; readonly uid: string }, reason: 'Revoked' | 'Deleted' | 'Unreadable'): void {
     if (this.#ended.has(session.uid)) return;
     // Kept as long as any token of it could live (a day is twice that), so the map stays as small as revocations are.
     const now = this.#now();

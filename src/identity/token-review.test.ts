@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { LoopbackIssuer, makeKey } from '../../test/identity/issuer.ts';
 import { identityMethods } from '../config/identity.ts';
 import { SallyportError } from '../errors.ts';
+import { ClusterSignature } from './cluster-signature.ts';
+import { KeySet } from './jwks.ts';
 import { tokenDigest } from './token-cache.ts';
 import { type ReviewToken, TokenReviewer, type TokenReviewStatus } from './token-review.ts';
+import { readUnverified } from './unverified.ts';
 
 const YES: TokenReviewStatus = {
   authenticated: true,
@@ -161,6 +165,113 @@ describe('a TokenReview', () => {
     const codes = (await results).map((one) => (one.status === 'rejected' ? (one.reason as SallyportError).code : ''));
     assert.equal(state.asked, 5);
     assert.equal(codes.filter((code) => code === 'SP_IDENTITY_UNAVAILABLE').length, 95);
+  });
+
+  describe('with the cluster’s published keys', () => {
+    async function withKeys(review: ReviewToken, options: object = {}) {
+      const issuer = new LoopbackIssuer();
+      issuer.keys.push(await makeKey('k1', 'RS256'));
+      const state = { now: Date.now(), asked: 0, loads: 0, broken: false };
+      const keys = new KeySet({
+        load: async () => {
+          state.loads += 1;
+          if (state.broken) throw new Error('forbidden');
+          return { keys: issuer.keys.map(({ jwk }) => jwk) };
+        },
+        now: () => state.now,
+        cooldown: 60_000,
+      });
+      const { tokenReview } = identityMethods.parse({ tokenReview: options });
+      const instance = new TokenReviewer(
+        tokenReview!,
+        (...input) => {
+          state.asked += 1;
+          return review(...input);
+        },
+        () => state.now,
+        new ClusterSignature(keys),
+      );
+      const verify = (token: string, source?: string) =>
+        instance.verify(token, tokenDigest(token), readUnverified(token)!, source);
+      return { issuer, state, keys, verify };
+    }
+
+    it('is not asked for what another key has signed under the name of one of them, nor for what is altered', async () => {
+      const { issuer, state, verify } = await withKeys(async () => YES);
+      const good = await issuer.sign({ aud: 'sallyport' });
+      assert.equal((await verify(good)).username, YES.user!.username);
+      const stranger = new LoopbackIssuer();
+      stranger.keys.push(await makeKey('k1', 'RS256'));
+      const [head, body, signature] = good.split('.') as [string, string, string];
+      const altered = Buffer.from(
+        JSON.stringify({ ...(JSON.parse(Buffer.from(body, 'base64url').toString()) as object), sub: 'else' }),
+      ).toString('base64url');
+      const unsigned = Buffer.from(JSON.stringify({ alg: 'none', kid: 'k1' })).toString('base64url');
+      for (const bad of [
+        await stranger.sign({ aud: 'sallyport' }),
+        `${head}.${altered}.${signature}`,
+        `${unsigned}.${body}.${signature}`,
+        `${head}.${body}.AAAA`,
+      ]) {
+        await assert.rejects(verify(bad), refusedAs('SP_NOT_AUTHENTICATED'));
+      }
+      assert.equal(state.asked, 1);
+    });
+
+    it('is not asked for one that has expired, and that is said', async () => {
+      const { issuer, state, verify } = await withKeys(async () => ({ authenticated: false }));
+      const exp = Math.floor(state.now / 1_000) - 61;
+      await assert.rejects(verify(await issuer.sign({ aud: 'sallyport', exp })), refusedAs('SP_CREDENTIAL_EXPIRED'));
+      assert.equal(state.asked, 0);
+      // Clocks differ: the API server has the last word on one that has only just expired.
+      const late = await issuer.sign({ aud: 'sallyport', exp: exp + 30 });
+      await assert.rejects(verify(late), refusedAs('SP_NOT_AUTHENTICATED'));
+      assert.equal(state.asked, 1);
+    });
+
+    it('is answered for a real token while made-up ones by the hundred wait for an answer', async () => {
+      let open = () => {};
+      const gate = new Promise<void>((resolve) => (open = resolve));
+      const { issuer, state, verify, keys } = await withKeys(async (token) => {
+        if (token !== real) await gate;
+        return token === real ? YES : { authenticated: false };
+      });
+      const real = await issuer.sign({ aud: 'sallyport' });
+      await keys.start();
+      const stranger = new LoopbackIssuer();
+      // Of a key that nobody publishes: only the API server could tell.
+      stranger.keys.push(await makeKey('elsewhere', 'ES256'));
+      const made = await Promise.all(Array.from({ length: 300 }, (_, n) => stranger.sign({ aud: 'sallyport', n })));
+      const flood = Promise.allSettled(made.map((token, n) => verify(token, `10.0.0.${n % 8}`)));
+      assert.equal((await verify(real, '10.0.0.1')).username, YES.user!.username);
+      assert.equal(state.asked, 1 + 16, 'a quarter of 64, and the real one');
+      assert.equal(state.loads, 1, 'an unknown key has the set loaded anew at most once a minute');
+      open();
+      const codes = (await flood).map((one) => (one.status === 'rejected' ? (one.reason as SallyportError).code : ''));
+      assert.equal(codes.filter((code) => code === 'SP_NOT_AUTHENTICATED').length, 16);
+      assert.equal(codes.filter((code) => code === 'SP_IDENTITY_UNAVAILABLE').length, 284);
+    });
+
+    it('is asked for everything while they cannot be read, of one client a quarter at a time', async () => {
+      let open = () => {};
+      const gate = new Promise<void>((resolve) => (open = resolve));
+      const { issuer, state, verify } = await withKeys(async (token) => {
+        if (token !== real) await gate;
+        return token === real ? YES : { authenticated: false };
+      });
+      state.broken = true;
+      const real = await issuer.sign({ aud: 'sallyport' });
+      const made = await Promise.all(Array.from({ length: 100 }, (_, n) => issuer.sign({ aud: 'sallyport', n })));
+      const flood = Promise.allSettled(made.map((token) => verify(token, '10.0.0.66')));
+      assert.equal((await verify(real, '10.0.0.1')).username, YES.user!.username);
+      assert.equal(state.asked, 1 + 16);
+      open();
+      await flood;
+      // Every place was given back.
+      await assert.rejects(verify(await issuer.sign({ aud: 'sallyport', n: 'last' }), '10.0.0.66'), (error) =>
+        refusedAs('SP_NOT_AUTHENTICATED')(error),
+      );
+    });
   });
 
   it('cannot be configured for an audience of the API server', () => {

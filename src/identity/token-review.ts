@@ -1,8 +1,10 @@
 import type { TokenReviewOptions } from '../config/identity.ts';
 import { SallyportError } from '../errors.ts';
 import type { Caller } from './caller.ts';
+import type { ClusterSignature } from './cluster-signature.ts';
 import { parseServiceAccount, validCaller } from './name.ts';
-import { identityUnavailable, notAuthenticated } from './refusal.ts';
+import { credentialExpired, identityUnavailable, notAuthenticated } from './refusal.ts';
+import { ReviewRoom } from './review-room.ts';
 import { TokenCache } from './token-cache.ts';
 import type { UnverifiedClaims } from './unverified.ts';
 
@@ -23,6 +25,9 @@ export type ReviewToken = (
   signal: AbortSignal,
 ) => Promise<TokenReviewStatus>;
 
+/** Milliseconds by which a genuine token must be over before that is told without asking: clocks differ. */
+const EXPIRED_FOR = 60_000;
+
 interface Reviewed {
   readonly caller: Caller;
   readonly until: number;
@@ -30,19 +35,24 @@ interface Reviewed {
 
 /**
  * Asks the API server about ServiceAccount tokens. Only tokens made for the gateway, and for nothing else, are asked
- * about: one that the API server takes too would let its holder go around the gate (promise 3).
+ * about: one that the API server takes too would let its holder go around the gate (promise 3). And, where the cluster's
+ * keys are known, only those that it has signed: it is spared the rest.
  */
 export class TokenReviewer {
   readonly #options: TokenReviewOptions;
   readonly #review: ReviewToken;
   readonly #now: () => number;
   readonly #cache: TokenCache<Reviewed>;
-  #underWay = 0;
+  readonly #signature: ClusterSignature | undefined;
+  readonly #room: ReviewRoom;
 
-  constructor(options: TokenReviewOptions, review: ReviewToken, now: () => number) {
+  /** @param signature undefined: every token is one that might be the cluster's */
+  constructor(options: TokenReviewOptions, review: ReviewToken, now: () => number, signature?: ClusterSignature) {
     this.#options = options;
     this.#review = review;
     this.#now = now;
+    this.#signature = signature;
+    this.#room = new ReviewRoom(options.maxConcurrent);
     this.#cache = new TokenCache({
       capacity: 10_000,
       refusals: 2_000,
@@ -58,9 +68,10 @@ export class TokenReviewer {
 
   /**
    * @param claims what the token says of itself; the API server verifies the same bytes.
-   * @throws SP_NOT_AUTHENTICATED, SP_IDENTITY_UNAVAILABLE
+   * @param source the client's address, so that one client's made-up tokens are not everyone's wait
+   * @throws SP_NOT_AUTHENTICATED, SP_CREDENTIAL_EXPIRED, SP_IDENTITY_UNAVAILABLE
    */
-  async verify(token: string, digest: string, claims: UnverifiedClaims): Promise<Caller> {
+  async verify(token: string, digest: string, claims: UnverifiedClaims, source?: string): Promise<Caller> {
     const { audience } = this.#options;
     const audiences: readonly unknown[] = Array.isArray(claims.aud) ? claims.aud : [claims.aud];
     if (!audiences.includes(audience)) throw notAuthenticated('TokenReview: a token for another audience');
@@ -69,20 +80,26 @@ export class TokenReviewer {
         `TokenReview: the token has audiences beside "${audience}", so it may work without the gateway; make one for it alone`,
       );
     }
-    const isFinal = (error: unknown) => error instanceof SallyportError && error.code === 'SP_NOT_AUTHENTICATED';
+    const isFinal = (error: unknown) =>
+      error instanceof SallyportError && ['SP_NOT_AUTHENTICATED', 'SP_CREDENTIAL_EXPIRED'].includes(error.code);
     const reviewed = await this.#cache.verified(
       digest,
-      () => this.#ask(token, claims.exp),
+      () => this.#ask(token, claims.exp, source),
       isFinal as (error: unknown) => error is SallyportError,
     );
     return reviewed.caller;
   }
 
-  async #ask(token: string, exp: unknown): Promise<Reviewed> {
-    const { audience, cacheTTL, timeout, maxConcurrent } = this.#options;
+  async #ask(token: string, exp: unknown, source: string | undefined): Promise<Reviewed> {
+    const { audience, cacheTTL, timeout } = this.#options;
+    const signature = this.#signature;
+    const genuine = (await signature?.check(token)) === 'Genuine';
+    if (genuine && typeof exp === 'number' && exp * 1_000 + EXPIRED_FOR < this.#now()) {
+      throw credentialExpired('TokenReview: not asked: expired');
+    }
     // A flood of made-up tokens must not become a flood of reviews.
-    if (this.#underWay >= maxConcurrent) throw identityUnavailable('TokenReview: too many under way');
-    this.#underWay += 1;
+    const leave = this.#room.take(genuine, signature?.usable === true, source);
+    if (leave === undefined) throw identityUnavailable('TokenReview: too many under way');
     const askedAt = this.#now();
     let status: TokenReviewStatus;
     try {
@@ -91,7 +108,7 @@ export class TokenReviewer {
       // The error of a client may quote the request, and the request holds the token: only its name goes on.
       throw identityUnavailable(`TokenReview: no answer (${error instanceof Error ? error.name : 'unknown error'})`);
     } finally {
-      this.#underWay -= 1;
+      leave();
     }
     const caller = callerFromReview(status, audience, exp);
     // Counted from the question, so that a deleted account is out in time even if the answer was slow.

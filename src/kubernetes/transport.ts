@@ -10,7 +10,7 @@ export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'd
 export interface Question {
   readonly verb: Verb;
   /** A resource, or one of the paths that are none. */
-  readonly path: ResourcePath | '/version' | '/apis/sallyport.dev/v1alpha1';
+  readonly path: ResourcePath | '/version' | '/apis/sallyport.dev/v1alpha1' | '/openid/v1/jwks';
   readonly query?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   readonly body?: unknown;

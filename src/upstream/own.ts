@@ -67,6 +67,14 @@ export class Own {
     return readTokenReview(await this.#review('authentication.k8s.io', 'tokenreviews', review, signal));
   }
 
+  /** The public keys of ServiceAccount tokens (RFC 7517), as the API server publishes them. */
+  async serviceAccountKeys(signal?: AbortSignal): Promise<Record<string, unknown>> {
+    // It serves the one type that RFC 7517 names, and answers 406 to who asks for another.
+    const accept = 'application/jwk-set+json';
+    const answer = await this.#ask({ verb: 'get', path: '/openid/v1/jwks', accept, ...(signal && { signal }) });
+    return (answer ?? {}) as Record<string, unknown>;
+  }
+
   /** Whether a subject could do something, by the cluster's own authorizers. */
   async subjectAccessReview(spec: SubjectAccessReviewSpec, signal?: AbortSignal): Promise<SubjectAccessReviewStatus> {
     if (spec.user === '' && (spec.groups ?? []).length === 0) throw new RangeError('a review of nobody');

@@ -1,3 +1,4 @@
+import { SallyportError } from '../errors.ts';
 import { type AgentSession, readAgentSession, type SessionStore } from '../identity/session-object.ts';
 import type { Own, OwnObject } from './own.ts';
 
@@ -27,6 +28,12 @@ export function sessionStore(own: Own): SessionStore {
 /** One that cannot be read must not be taken for one that is not there. */
 function must(object: OwnObject): AgentSession {
   const session = readAgentSession(object);
-  if (session === undefined) throw new Error(`AgentSession ${object.metadata.name} does not fit its schema`);
+  if (session === undefined) {
+    const { name } = object.metadata;
+    throw new SallyportError(
+      'SP_SESSIONS_NOT_LOADED',
+      `AgentSession ${name} does not fit its schema: an administrator has to delete it`,
+    );
+  }
   return session;
 }

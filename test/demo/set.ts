@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,12 +89,17 @@ export async function buildSet(stage: Stage): Promise<StorySet> {
 }
 
 async function install(cluster: Cluster): Promise<void> {
-  const crds = ['agentpolicies', 'agentsessions', 'agentfreezes', 'approvalrequests', 'maskingrules'];
-  await cluster.apply(crds.map((name) => readFileSync(join(ROOT, `crds/${name}.yaml`), 'utf8')).join('\n---\n'));
+  // All of it, the guard too, as the README does.
+  const folder = join(ROOT, 'crds');
+  const applied = await cluster.kubectl(['apply', '-f', folder]);
+  if (applied.code !== 0) throw new Error(applied.stderr);
+  const crds = readdirSync(folder).filter((file) =>
+    /^kind: CustomResourceDefinition$/m.test(readFileSync(join(folder, file), 'utf8')),
+  );
   const established = await cluster.kubectl([
     'wait',
     '--for=condition=Established',
-    ...crds.map((name) => `crd/${name}.sallyport.dev`),
+    ...crds.map((file) => `crd/${file.replace('.yaml', '')}.sallyport.dev`),
   ]);
   if (established.code !== 0) throw new Error(established.stderr);
   await cluster.apply(readFileSync(join(ROOT, 'examples/rbac/gateway.yaml'), 'utf8'));

@@ -101,6 +101,36 @@ describe('ServiceAccount tokens on a real API server', () => {
     );
   });
 
+  it('are let in at once while a flood of made-up ones runs, of which the API server is asked about none', async (t) => {
+    let asked = 0;
+    const guarded = createAuthenticator(identityMethods.parse({ tokenReview: { maxConcurrent: 2 } }), {
+      clusterKeys: async () =>
+        JSON.parse((await cluster.kubectl(['get', '--raw', '/openid/v1/jwks'])).stdout) as Record<string, unknown>,
+      reviewToken: async (token, audiences) => {
+        asked += 1;
+        const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences } };
+        return readTokenReview(
+          (await cluster.admin('POST', '/apis/authentication.k8s.io/v1/tokenreviews', review)).json(),
+        );
+      },
+    });
+    t.after(() => guarded.close());
+    const real = await cluster.serviceAccountToken(namespace, 'deployer', { audiences: ['sallyport'] });
+    const { kid } = JSON.parse(Buffer.from(real.split('.')[0]!, 'base64url').toString()) as { kid: string };
+    const stranger = new LoopbackIssuer();
+    stranger.keys.push(await makeKey(kid, 'RS256'));
+    const claims = JSON.parse(Buffer.from(real.split('.')[1]!, 'base64url').toString()) as Record<string, unknown>;
+    const made = await Promise.all(Array.from({ length: 200 }, (_, n) => stranger.sign({ ...claims, jti: String(n) })));
+    const flood = Promise.allSettled(made.map((token) => guarded.authenticate(bearer(token))));
+    const caller = await guarded.authenticate(bearer(real));
+    assert.equal(caller.username, `system:serviceaccount:${namespace}:deployer`);
+    for (const outcome of await flood) {
+      assert.equal(outcome.status, 'rejected');
+      assert.equal((outcome.reason as SallyportError).code, 'SP_NOT_AUTHENTICATED');
+    }
+    assert.equal(asked, 1);
+  });
+
   it('die with their account, within the cache time', async () => {
     const token = await cluster.serviceAccountToken(namespace, 'leaver', { audiences: ['sallyport'] });
     await authenticator.authenticate(bearer(token));

@@ -69,6 +69,13 @@ describe('the gateway’s own account, with the RBAC of examples/rbac/gateway.ya
     await assert.rejects(own.tokenReview(token, []), RangeError);
   });
 
+  it('reads the public keys that ServiceAccount tokens are signed with', async () => {
+    const { keys } = (await own.serviceAccountKeys()) as { keys: { kid: string; kty: string; d?: string }[] };
+    const token = await cluster.serviceAccountToken('default', 'robot', { audiences: [AUDIENCE] });
+    const { kid } = JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()) as { kid: string };
+    assert.ok(keys.some((key) => key.kid === kid && key.kty === 'RSA' && key.d === undefined));
+  });
+
   it('Secrets: made once, updated only from their last revision, and only the gateway’s own', async () => {
     const store = secretStore(own);
     assert.equal(await store.get('sallyport-session-keys'), undefined);
