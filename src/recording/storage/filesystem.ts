@@ -83,8 +83,9 @@ export class FilesystemStorage implements Storage {
     for await (const path of this.#walk(prefix)) {
       const name = path.slice(path.lastIndexOf('/') + 1);
       if (path.includes(`${PARTS}/`) || name.startsWith(TEMPORARY)) continue;
-      const { size, mtimeMs } = await guarded(() => stat(this.#path(path)));
-      yield { key: path, bytes: size, modifiedAt: mtimeMs };
+      // What another process removes between the look into the folder and this one is not there.
+      const found = await guarded(() => stat(this.#path(path))).catch(unlessGone);
+      if (found !== undefined) yield { key: path, bytes: found.size, modifiedAt: found.mtimeMs };
     }
   }
 
@@ -260,6 +261,11 @@ async function entriesWithTypes(folder: string) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
+}
+
+function unlessGone(error: unknown): undefined {
+  if (!(error instanceof StorageError) || error.fault !== 'NotFound') throw error;
+  return undefined;
 }
 
 async function guarded<T>(work: () => Promise<T>): Promise<T> {
