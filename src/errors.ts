@@ -130,6 +130,12 @@ export const ERRORS = declare({
     reason: 'ServiceUnavailable',
     meaning: 'Policies are not loaded, or the watch on them is stale beyond its limit. Nothing passes meanwhile.',
   },
+  SP_RECORDING_UNAVAILABLE: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning:
+      'A policy demands that this is recorded, and the recording cannot be kept: its disk is full, slow or broken, or the store does not take it. Try again; the operator sees why in the log and in sallyport_recording_* metrics.',
+  },
   SP_UPSTREAM_UNREACHABLE: {
     status: 502,
     reason: 'InternalError',

@@ -12,6 +12,7 @@ import type { Operation } from '../request/operation.ts';
 import type { Permit } from './approval/permit.ts';
 import type { Lease } from './limits.ts';
 import type { ExchangeMasking } from './masking/masking.ts';
+import type { RecordedExchange } from './recording/recorded-exchange.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
@@ -39,9 +40,13 @@ export class Exchange {
   /** By what it was let through, where it needs a person's word. */
   permit: Permit | undefined;
   lease: Lease | undefined;
+  /** What is kept of it; undefined where nothing is, or not yet. */
+  record: RecordedExchange | undefined;
   parsedBody: Body | undefined;
   /** The body, where a decision had to read it; it is then what is forwarded. */
   body: Buffer | undefined;
+  /** The body as the client sent it, where `body` is another one. */
+  sentBody: Buffer | undefined;
   /** The body's media type as forwarded, where it is not the client's (YAML is forwarded as the JSON it was read as). */
   bodyType: string | undefined;
   /** Nobody waits for an answer any more. */

@@ -33,6 +33,8 @@ import { RuleStatusWriter } from './masking/rule-status.ts';
 import { Observer } from './observer.ts';
 import { Pipeline } from './pipeline.ts';
 import { Policies } from './policies.ts';
+import { NO_RECORDER, recordingStage } from './recording/recorder.ts';
+import { Recording } from './recording/recording.ts';
 import { FrontDoor } from './server.ts';
 import { Upgrades } from './upgrades.ts';
 
@@ -47,6 +49,8 @@ const REQUIRED_KINDS = [
   'approvalrequests',
   'approvalrequests/status',
 ];
+
+const RECORDING_KINDS = ['sessionrecordings', 'sessionrecordings/status'];
 
 export interface RunningGateway {
   readonly port: number;
@@ -83,7 +87,10 @@ export async function startGateway(
   });
   const own = new Own(transport, upstream.namespace);
   const forward = new Forward(connection, upstream);
-  await requireKinds(transport, REQUIRED_KINDS);
+  await requireKinds(
+    transport,
+    configuration.recording === undefined ? REQUIRED_KINDS : [...REQUIRED_KINDS, ...RECORDING_KINDS],
+  );
   const key = await installationKey(secretStore(own));
 
   // What RBAC does not give will not come by waiting: a start that needs it fails, with the API server's own words.
@@ -139,10 +146,25 @@ export async function startGateway(
     log,
   });
 
+  const recording =
+    configuration.recording === undefined
+      ? undefined
+      : await Recording.start({
+          configuration: configuration.recording,
+          own,
+          secrets: secretStore(own),
+          log,
+          metrics,
+          bodyTimeout: listen.bodyTimeout,
+        });
+  metrics.recordingEnabled.set(recording === undefined ? 0 : 1);
+  if (recording === undefined) log.warn('nothing is recorded: the configuration has no section "recording"');
   const live = new LiveExchanges();
   sessions.onEnded((ended) => {
-    if ('session' in ended) live.endSession(ended.session, ended.reason.toLowerCase());
-    else live.endAgent(ended.agent);
+    if ('session' in ended) {
+      live.endSession(ended.session, ended.reason.toLowerCase());
+      recording?.endSession(ended.session);
+    } else live.endAgent(ended.agent);
   });
   maskingRules.onChange(() => {
     live.endStreamsThat(
@@ -181,9 +203,9 @@ export async function startGateway(
     masking,
     judge,
     approver: asking.gate,
-    recorder: { open: async () => ({ close: () => {} }) },
+    recorder: recording?.recorder ?? NO_RECORDER,
     forward,
-    stages: [masking],
+    stages: [masking, recordingStage],
     limits: new CallerLimits(limits, (limit) => metrics.limitsHit.inc(limit)),
     live,
     endpoints: new Endpoints(sessions.endpoint, listen.bodyTimeout),
@@ -254,6 +276,7 @@ export async function startGateway(
       await delay(50);
       door.destroy();
       await asking.stop();
+      await recording?.stop();
       await Promise.all([policies, statuses, maskingRules, ruleStatuses, printerColumns].map((one) => one.stop()));
       await Promise.all([sessions.stop(), authenticator.close(), forward.close()]);
       await transport.close();

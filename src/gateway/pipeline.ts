@@ -3,6 +3,7 @@ import type { Caller } from '../identity/caller.ts';
 import { type UpstreamName, upstreamName } from '../identity/upstream-name.ts';
 import { forwardableHeaders, identityHeader } from '../request/headers.ts';
 import { parseRequest } from '../request/request.ts';
+import type { Channel } from '../streams/remote-command/channel.ts';
 import type { Forward, Outgoing } from '../upstream/forward.ts';
 import { answerError, asSallyportError } from './answer.ts';
 import { TargetMoved } from './approval/permit.ts';
@@ -17,6 +18,7 @@ import { type Masking, maskableHeaders } from './masking/masking.ts';
 import { withObjects } from './masking/table-query.ts';
 import type { Observer } from './observer.ts';
 import { type Outcome, type RelayLimits, type ResponseStage, relay } from './relay.ts';
+import type { ChannelTap, UpgradeOutcome } from './upgrade/context.ts';
 import { UpstreamRefusal } from './upstream-refusal.ts';
 
 /** The rooms a request walks through. Each is built when the process starts; none is looked up on the way. */
@@ -55,12 +57,19 @@ export interface Approver {
 
 /** Keeps what a caller did. */
 export interface Recorder {
+  /** Before a person is asked: what could not be recorded need not be approved. @throws SallyportError as `open` */
+  check(exchange: Exchange): void;
   /** Opens the event, before the forward. @throws SallyportError where the record is demanded and cannot be kept. */
   open(exchange: Exchange): Promise<RecordedEvent>;
+  /** Keeps that a request was refused before it came to that. Never throws. */
+  refused(exchange: Exchange, error: SallyportError): Promise<void>;
 }
 
 export interface RecordedEvent {
-  close(outcome: Outcome | SallyportError): void;
+  /** What keeps a channel of exec and attach. */
+  tap(channel: Channel): ChannelTap | undefined;
+  /** Resolves when the end is kept, or cannot be. Never throws. */
+  close(outcome: Outcome | UpgradeOutcome | SallyportError): Promise<void>;
 }
 
 /** Walks one request through the rooms, in the order of its life. */
@@ -104,8 +113,7 @@ export class Pipeline {
     if (rooms.endpoints.owns(exchange)) return rooms.endpoints.answer(exchange, response);
     this.describe(exchange);
     rooms.masking.prepare(exchange);
-    await this.decide(exchange);
-    await this.hold(exchange);
+    await this.permit(exchange);
     const event = await rooms.recorder.open(exchange);
     if (isLongLived(exchange)) {
       rooms.live.watchExpiry(exchange);
@@ -114,10 +122,10 @@ export class Pipeline {
     }
     try {
       const outcome = await this.#forward(exchange, response);
-      event.close(outcome);
+      await event.close(outcome);
       return outcome;
     } catch (error) {
-      event.close(asSallyportError(error));
+      await event.close(asSallyportError(error));
       throw error;
     }
   }
@@ -157,6 +165,19 @@ export class Pipeline {
       exchange.decision = { ...decision, reason };
     } catch (error) {
       throw error instanceof UpstreamRefusal ? masking.refusal(exchange, error) : error;
+    }
+  }
+
+  /** Decides, and asks a person where a rule wants that; what is refused is kept. */
+  async permit(exchange: Exchange): Promise<void> {
+    const { recorder } = this.#rooms;
+    try {
+      await this.decide(exchange);
+      recorder.check(exchange);
+      await this.hold(exchange);
+    } catch (error) {
+      await recorder.refused(exchange, asSallyportError(error));
+      throw error;
     }
   }
 

@@ -1,5 +1,5 @@
 import { SallyportError } from '../errors.ts';
-import { credentialRefused, type Forward, type Outgoing } from '../upstream/forward.ts';
+import { credentialRefused, type Flow, type Forward, type Outgoing } from '../upstream/forward.ts';
 import { writeHead } from './answer.ts';
 import { TargetMoved } from './approval/permit.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
@@ -26,11 +26,26 @@ export interface BodyTransform {
   later?(ways: LaterWays): void;
   /** The answer was cut off: nothing that is still held will pass. */
   cut?(): void;
+  /** The head waits for the first byte that passes, so that the answer can still be another one. */
+  readonly holdsHead?: boolean;
+  /** Of the last stage only: what has to be done before the answer may end, and its last bytes. */
+  settle?(): Promise<Buffer>;
+}
+
+/** What is behind the last stage: for one that gives bytes when it can, not when they come. */
+export interface Downstream {
+  /** Milliseconds from the forward to the answer's first byte. */
+  readonly upstreamDuration: number;
+  write(chunk: Buffer): void;
+  /** The API server waits until `release`. */
+  hold(): void;
+  release(): void;
+  fail(error: unknown): void;
 }
 
 /** A room that has a say in answers (masking, recording). They are asked in order; none: the bytes pass untouched. */
 export interface ResponseStage {
-  open(exchange: Exchange, status: number, headers: string[]): BodyTransform | undefined;
+  open(exchange: Exchange, status: number, headers: string[], downstream: Downstream): BodyTransform | undefined;
 }
 
 export interface RelayLimits {
@@ -58,6 +73,8 @@ export function relay(
   let status = 0;
   let transforms: BodyTransform[] = [];
   let outlet: Outlet | undefined;
+  /** Writes the answer's head; undefined once it is written. */
+  let head: (() => void) | undefined;
   let late: NodeJS.Timeout | undefined;
   let done = false;
 
@@ -93,7 +110,8 @@ export function relay(
     head: (code, headers, control) => {
       upstreamDuration = performance.now() - sentAt;
       status = code;
-      outlet = new Outlet(response, control, limits.stallTimeout);
+      const flow = new SharedFlow(control);
+      outlet = new Outlet(response, flow.holder(), limits.stallTimeout);
       if (code === 401) {
         call.abort();
         return void fail(credentialRefused());
@@ -104,15 +122,25 @@ export function relay(
       }
       exchange.permit?.answered(code);
       if (exchange.clientLeft) return void onEnd();
+      const held = flow.holder();
+      const downstream: Downstream = {
+        upstreamDuration,
+        write: give,
+        hold: () => held.pause(),
+        release: () => held.resume(),
+        fail: cutOff,
+      };
       try {
         for (const stage of stages) {
-          const transform = stage.open(exchange, code, headers);
+          const transform = stage.open(exchange, code, headers, downstream);
           if (transform === undefined) continue;
           transforms.push(transform);
           transform.later?.({ pass: (bytes) => pass(bytes, transform), fail: cutOff });
           headers = transform.headers;
         }
-        writeHead(exchange, response, code, headers);
+        head = () => writeHead(exchange, response, code, headers);
+        if (transforms.some((transform) => transform.holdsHead)) return;
+        sendHead();
         // A watch or a log may have no byte to send for minutes; its client waits for the head.
         if ('flushHeaders' in response && isOpenEnded(exchange)) response.flushHeaders();
       } catch (error) {
@@ -126,10 +154,11 @@ export function relay(
         for (const [index, transform] of transforms.entries()) {
           let rest = transform.end();
           for (const later of transforms.slice(index + 1)) rest = later.write(rest);
-          outlet!.write(rest);
+          give(rest);
         }
-        outlet!.end();
-        finish('Complete');
+        const settled = transforms.at(-1)?.settle?.();
+        if (settled === undefined) end();
+        else settled.then(end).catch(fail);
       } catch (error) {
         fail(error);
       }
@@ -143,10 +172,29 @@ export function relay(
     try {
       for (const transform of transforms.slice(from === undefined ? 0 : transforms.indexOf(from) + 1))
         chunk = transform.write(chunk);
-      outlet!.write(chunk);
+      give(chunk);
     } catch (error) {
       cutOff(error);
     }
+  }
+
+  function give(chunk: Buffer): void {
+    if (done || chunk.length === 0) return;
+    sendHead();
+    outlet!.write(chunk);
+  }
+
+  function end(rest?: Buffer): void {
+    if (done) return;
+    if (rest !== undefined) give(rest);
+    sendHead();
+    outlet!.end();
+    finish('Complete');
+  }
+
+  function sendHead(): void {
+    head?.();
+    head = undefined;
   }
 
   function cutOff(error: unknown): void {
@@ -175,6 +223,34 @@ export function relay(
   }
   exchange.signal.addEventListener('abort', onEnd);
   return promise;
+}
+
+/** The API server's answer is read while none of those who may want it to wait does. */
+class SharedFlow {
+  readonly #flow: Flow;
+  #holding = 0;
+
+  constructor(flow: Flow) {
+    this.#flow = flow;
+  }
+
+  holder(): Flow {
+    let holds = false;
+    return {
+      pause: () => {
+        if (holds) return;
+        holds = true;
+        this.#holding += 1;
+        if (this.#holding === 1) this.#flow.pause();
+      },
+      resume: () => {
+        if (!holds) return;
+        holds = false;
+        this.#holding -= 1;
+        if (this.#holding === 0) this.#flow.resume();
+      },
+    };
+  }
 }
 
 function isOpenEnded(exchange: Exchange): boolean {

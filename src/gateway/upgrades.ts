@@ -3,8 +3,9 @@ import type { Duplex } from 'node:stream';
 import type { SallyportError } from '../errors.ts';
 import { asSallyportError } from './answer.ts';
 import { Exchange } from './exchange.ts';
-import type { Pipeline, Rooms } from './pipeline.ts';
+import type { Pipeline, RecordedEvent, Rooms } from './pipeline.ts';
 import type { Outcome } from './relay.ts';
+import { composeTaps } from './upgrade/compose-taps.ts';
 import type { UpgradeContext, UpgradeLimits } from './upgrade/context.ts';
 import { answerOrdinary, refuseUpgrade } from './upgrade/raw-answer.ts';
 import { handleUpgrade } from './upgrade/upgrade.ts';
@@ -52,28 +53,28 @@ export class Upgrades {
     this.#pipeline.describe(exchange);
     rooms.masking.prepare(exchange, 'upgrade');
     exchange.lease!.becomeStream();
-    await this.#pipeline.decide(exchange);
-    await this.#pipeline.hold(exchange);
+    await this.#pipeline.permit(exchange);
     const event = await rooms.recorder.open(exchange);
     try {
       await rooms.judge.confirmTarget(exchange);
       live(rooms, exchange);
-      const { bytesToClient, status, error } = await handleUpgrade(this.#context(exchange, request, socket, head));
-      const outcome: Outcome = {
-        status,
-        bytes: bytesToClient,
-        upstreamDuration: 0,
-        end: error === undefined ? 'Complete' : 'Ended',
-      };
-      event.close(outcome);
-      return outcome;
+      const ended = await handleUpgrade(this.#context(exchange, request, socket, head, event));
+      await event.close(ended);
+      const { status, bytesToClient: bytes, error } = ended;
+      return { status, bytes, upstreamDuration: 0, end: error === undefined ? 'Complete' : 'Ended' };
     } catch (error) {
-      event.close(asSallyportError(error));
+      await event.close(asSallyportError(error));
       throw error;
     }
   }
 
-  #context(exchange: Exchange, request: IncomingMessage, socket: Duplex, head: Buffer): UpgradeContext {
+  #context(
+    exchange: Exchange,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    event: RecordedEvent,
+  ): UpgradeContext {
     const { forward, judge } = this.#rooms;
     const { connection } = forward;
     const certificate = connection.clientCertificate();
@@ -102,7 +103,7 @@ export class Upgrades {
       onAnswer: (status) => exchange.permit?.answered(status),
       signal: exchange.signal,
       limits: this.#options,
-      tap: this.#rooms.masking.tap(exchange),
+      tap: composeTaps(this.#rooms.masking.tap(exchange), (channel) => event.tap(channel)),
     };
   }
 }

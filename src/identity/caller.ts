@@ -16,6 +16,8 @@ export interface Caller {
   readonly onBehalfOf: string | undefined;
   /** metadata.name of the AgentSession. */
   readonly session: string | undefined;
+  /** The CI run that the token was given to, where its issuer says. */
+  readonly run?: string | undefined;
   /** Unix milliseconds when the credential ends; streams end then too. Infinity where it has no end of its own. */
   readonly expiresAt: number;
   /** OIDC `auth_time`, seconds, when given. */

@@ -150,6 +150,50 @@ export class Metrics {
     'From the last byte of a review to its answer.',
     TIMES,
   );
+  readonly recordingLines = this.#counter('recording_lines_total', 'Lines kept in the spool.');
+  readonly recordingBytes = this.#counter('recording_bytes_total', 'Bytes of lines kept in the spool.');
+  readonly recordingCommitDuration = this.#histogram(
+    'recording_commit_duration_seconds',
+    'One group of lines written to the spool (and to its disk, where that is asked for).',
+    TIMES,
+  );
+  readonly recordingFailures = this.#counter(
+    'recording_failures_total',
+    'Groups of lines that could not be kept.',
+    'fault',
+  );
+  readonly recordingRefused = this.#counter(
+    'recording_refused_total',
+    'Requests and streams that were refused or cut because they could not be recorded (mode Strict).',
+  );
+  readonly recordingDropped = this.#counter(
+    'recording_dropped_total',
+    'Lines that could not be kept and let pass (mode BestEffort).',
+  );
+  readonly recordingCorrupt = this.#counter(
+    'recording_corrupt_total',
+    'Recordings that were found in the spool not as they were written, and put aside.',
+  );
+  readonly recordingSpoolBytes = this.#gauge('recording_spool_bytes', 'Bytes of lines in the spool.');
+  readonly recordingSpoolLimit = this.#gauge('recording_spool_limit_bytes', 'Bytes of lines that the spool may hold.');
+  readonly recordingsOpen = this.#gauge('recordings_open', 'Recordings of this replica that are open.');
+  readonly recordingsSealed = this.#counter('recordings_sealed_total', 'Recordings that were sealed.', 'state');
+  readonly recordingShippedBytes = this.#counter('recording_shipped_bytes_total', 'Bytes that the store took, packed.');
+  readonly recordingUnshippedBytes = this.#gauge(
+    'recording_unshipped_bytes',
+    'Bytes of lines in the spool that the store does not have.',
+  );
+  readonly recordingStoreFailing = this.#gauge(
+    'recording_store_failing_seconds',
+    'For how long the store has taken nothing that was sent to it; 0 while it does.',
+  );
+  readonly recordingStoreRequests = this.#counter(
+    'recording_store_requests_total',
+    'Requests to an S3 store.',
+    'operation',
+    'code',
+  );
+  readonly recordingEnabled = this.#gauge('recording_enabled', '1 where the configuration has a recording section.');
   readonly limitsHit = this.#counter('limits_hit_total', 'Requests refused by a limit of their caller.', 'limit');
   readonly logLinesDropped = this.#counter('log_lines_dropped_total', 'Log lines dropped because nobody read the log.');
   readonly buildInfo = this.#gauge('build_info', 'Always 1; version of the gateway and of Node.js.', 'version', 'node');
@@ -176,6 +220,13 @@ export class Metrics {
     if (request.decisionTime !== undefined) this.decisionDuration.observe(request.decisionTime);
     if (request.upstreamTime !== undefined) this.upstreamDuration.observe(request.upstreamTime, verb);
     if (!request.longLived) this.requestDuration.observe(request.total, verb);
+  }
+
+  /** @param seconds of one group of lines */
+  recordingCommitted(lines: number, bytes: number, seconds: number): void {
+    this.recordingLines.add(lines);
+    this.recordingBytes.add(bytes);
+    this.recordingCommitDuration.observe(seconds);
   }
 
   /** @param rule of a MaskingRule, or of the defaults @param kind of what was recognised, or `field` */

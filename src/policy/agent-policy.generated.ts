@@ -37,7 +37,7 @@ export interface AgentPolicySpec {
   readonly variables?: readonly AgentPolicyVariable[];
   /**
    * How much is kept of what the subjects do. Of several Enforce policies the highest level holds, and Strict
-   * before BestEffort. Default: {}.
+   * before what is left out before BestEffort. Default: {}.
    */
   readonly recording?: AgentPolicyRecording;
   /**
@@ -70,7 +70,7 @@ export interface AgentPolicyVariable {
 
 /**
  * How much is kept of what the subjects do. Of several Enforce policies the highest level holds, and Strict before
- * BestEffort. Default: {}.
+ * what is left out before BestEffort. Default: {}.
  */
 export interface AgentPolicyRecording {
   /**
@@ -78,7 +78,10 @@ export interface AgentPolicyRecording {
    * answers and output of streams. Default: "Metadata".
    */
   readonly level?: 'None' | 'Metadata' | 'Request' | 'RequestResponse';
-  /** Strict refuses a request that cannot be recorded. BestEffort lets it pass. Default: "Strict". */
+  /**
+   * Strict refuses a request that cannot be recorded. BestEffort lets it pass. Left out: Strict for writes, exec
+   * and the other connects, BestEffort for reads.
+   */
   readonly mode?: 'Strict' | 'BestEffort';
 }
 

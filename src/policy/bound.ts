@@ -111,12 +111,17 @@ const plainFirst = (rules: readonly BoundRule[]): readonly BoundRule[] => [
 /** By code unit: the order of names must not depend on a locale. */
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Policies that do not enforce demand nothing. Of the others the one that keeps most holds, and Strict beats BestEffort. */
+const MODES = ['Strict', 'ByOperation', 'BestEffort'] as const;
+
+/**
+ * Policies that do not enforce demand nothing. Of the others the one that keeps most holds; Strict beats what is left open,
+ * and that beats BestEffort.
+ */
 function strictestRecording(policies: readonly CompiledPolicy[]): RecordingTerms {
   const enforced = policies.filter((policy) => policy.enforcement === 'Enforce').map((policy) => policy.recording);
   const level = Math.max(-1, ...enforced.map((terms) => LEVELS.indexOf(terms.level)));
   return {
     level: LEVELS[level] ?? 'Metadata',
-    mode: enforced.length > 0 && enforced.every((terms) => terms.mode === 'BestEffort') ? 'BestEffort' : 'Strict',
+    mode: MODES.find((mode) => enforced.some((terms) => terms.mode === mode)) ?? 'ByOperation',
   };
 }

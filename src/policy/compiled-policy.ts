@@ -50,7 +50,7 @@ export function compilePolicy(policy: AgentPolicy): CompiledPolicy {
     generation: metadata.generation ?? 0,
     enforcement,
     subjects: [...new Set(subjects)],
-    recording: { level: spec.recording?.level ?? 'Metadata', mode: spec.recording?.mode ?? 'Strict' },
+    recording: { level: spec.recording?.level ?? 'Metadata', mode: spec.recording?.mode ?? 'ByOperation' },
     variables,
     // A policy for subjects it may not have still restricts, but allows nothing.
     rules: everySubjectSound

@@ -154,6 +154,9 @@ test('recording: the most that any enforcing policy asks', () => {
   const warn = policy('c', [], { recording: { level: 'RequestResponse' }, enforcement: 'Warn' });
   assert.deepEqual(decide([one]).recording, { level: 'Request', mode: 'BestEffort' });
   assert.deepEqual(decide([one, two, warn]).recording, { level: 'Request', mode: 'Strict' });
+  const open = policy('d', [], { recording: { level: 'None' } });
+  assert.deepEqual(decide([one, open]).recording, { level: 'Request', mode: 'ByOperation' });
+  assert.deepEqual(decide([two, open]).recording, { level: 'Metadata', mode: 'Strict' });
 });
 
 test('the terms of an approval come with the decision, in seconds', () => {

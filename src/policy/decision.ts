@@ -63,5 +63,6 @@ export interface ApprovalTerms {
 
 export interface RecordingTerms {
   readonly level: 'None' | 'Metadata' | 'Request' | 'RequestResponse';
-  readonly mode: 'Strict' | 'BestEffort';
+  /** `ByOperation`, where no policy says: Strict for writes and connects, BestEffort for reads. */
+  readonly mode: 'Strict' | 'BestEffort' | 'ByOperation';
 }

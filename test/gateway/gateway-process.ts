@@ -13,9 +13,14 @@ import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { LoopbackIssuer, makeKey } from '../identity/issuer.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-const CRDS = ['agentpolicies', 'agentsessions', 'agentfreezes', 'maskingrules', 'approvalrequests'].map((name) =>
-  join(ROOT, 'crds', `${name}.yaml`),
-);
+const CRDS = [
+  'agentpolicies',
+  'agentsessions',
+  'agentfreezes',
+  'maskingrules',
+  'approvalrequests',
+  'sessionrecordings',
+].map((name) => join(ROOT, 'crds', `${name}.yaml`));
 
 export interface GatewayOptions {
   /** Merged over the configuration, key by key at the top level. */
@@ -75,6 +80,10 @@ export class GatewayProcess {
     const kubeconfig = await cluster.kubeconfig({ token });
     const configuration = {
       listen: { address: '127.0.0.1', port: 0, tls: { certFile: files.cert, keyFile: files.key } },
+      recording: {
+        storage: { filesystem: { path: join(directory, 'recordings') } },
+        spool: { folder: join(directory, 'spool') },
+      },
       probes: { address: '127.0.0.1', port: 0 },
       upstream: { kubeconfig, namespace },
       identity: {

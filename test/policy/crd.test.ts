@@ -41,7 +41,7 @@ test('a policy is accepted, and its defaults are those that compile assumes', as
   const answer = await create(approval({ requiredApprovals: 2 }));
   assert.equal(answer.status, 201, answer.message);
   assert.equal(answer.spec.enforcement, 'Enforce');
-  assert.deepEqual(answer.spec.recording, { level: 'Metadata', mode: 'Strict' });
+  assert.deepEqual(answer.spec.recording, { level: 'Metadata' });
   const bare = approval({ requiredApprovals: 2 }) as AgentPolicySpec;
   const compiled = (spec: AgentPolicySpec) =>
     compile([{ metadata: { name: 'p' }, spec }], { gatewayNamespace: 'g' }).policies[0];

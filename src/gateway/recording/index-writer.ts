@@ -1,0 +1,230 @@
+import { isStatus } from '../../kubernetes/api-error.ts';
+import type { RecordingCounts, RecordingIdentity } from '../../recording/line.ts';
+import type { SessionRecordingSpec, SessionRecordingStatus } from '../../recording/session-recording.generated.ts';
+import type { Own, OwnObject } from '../../upstream/own.ts';
+
+export interface IndexWriterOptions {
+  readonly own: Pick<Own, 'create' | 'patchStatus' | 'list' | 'delete'>;
+  /** Milliseconds; a tenth more or less, so that replicas and recordings do not write at once. */
+  readonly statusInterval: number;
+  readonly maxObjects: number;
+  /** Milliseconds. */
+  readonly maxAge: number;
+  /** Whether the store takes what is kept for it, and if not why. */
+  readonly stored: () => { readonly ok: boolean; readonly message: string };
+  readonly onError: (error: Error, recording: string) => void;
+  /** An object was not made because there are too many, none of which may go. */
+  readonly onFull: (recording: string) => void;
+}
+
+/** What of a recording is shown; read when it is written. */
+export interface IndexedRecording {
+  readonly identity: RecordingIdentity;
+  readonly counts: RecordingCounts;
+  readonly seq: number;
+  readonly hash: string;
+}
+
+interface Entry {
+  readonly recording: IndexedRecording;
+  state: 'ToCreate' | 'Created';
+  /** As last written. */
+  written: string;
+  dueAt: number;
+  final: SessionRecordingStatus | undefined;
+  failures: number;
+}
+
+const LOOK_EVERY = 1_000;
+const CLEAN_EVERY = 60_000;
+/** Writes under way at once. */
+const PARALLEL = 4;
+const MOST_ENTRIES = 20_000;
+
+/**
+ * The SessionRecording objects: made when a recording begins, changed at most once in an interval and when it is sealed, and
+ * taken away by age and number, so that they never fill etcd. They say where recordings are; nothing depends on them.
+ */
+export class IndexWriter {
+  readonly #options: IndexWriterOptions;
+  readonly #entries = new Map<string, Entry>();
+  #timers: NodeJS.Timeout[] = [];
+  #writing = 0;
+  #storedSince = new Date().toISOString();
+  #storedOk = true;
+  /** Objects there are, about: those last listed and those made since. */
+  #objects = 0;
+  #cleaning: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: IndexWriterOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timers = [
+      setInterval(() => this.#look(), LOOK_EVERY).unref(),
+      setInterval(() => void this.clean(), jittered(CLEAN_EVERY)).unref(),
+    ];
+    void this.clean();
+  }
+
+  /** A recording has begun, or goes on after a restart. */
+  opened(recording: IndexedRecording): void {
+    if (this.#entries.size >= MOST_ENTRIES) return;
+    this.#entries.set(recording.identity.name, {
+      recording,
+      state: 'ToCreate',
+      written: '',
+      dueAt: 0,
+      final: undefined,
+      failures: 0,
+    });
+  }
+
+  /** A recording is sealed: its last status, after which the object does not change. */
+  sealed(recording: IndexedRecording, status: SessionRecordingStatus): void {
+    const { name } = recording.identity;
+    let entry = this.#entries.get(name);
+    if (entry === undefined) {
+      this.opened(recording);
+      entry = this.#entries.get(name);
+      if (entry === undefined) return;
+    }
+    entry.final = status;
+    entry.dueAt = 0;
+  }
+
+  /** Writes what is due, for so long. @param deadline milliseconds */
+  async stop(deadline: number): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    const end = performance.now() + deadline;
+    const left = (): boolean =>
+      [...this.#entries.values()].some((entry) => entry.final !== undefined && entry.failures === 0);
+    while ((left() || this.#writing > 0) && performance.now() < end) {
+      this.#look();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    this.#stopped = true;
+  }
+
+  /** Takes away sealed objects that are too old, and the oldest of those that are too many. Never throws. */
+  clean(): Promise<void> {
+    this.#cleaning ??= this.#clean()
+      .catch((error: unknown) => this.#options.onError(error as Error, ''))
+      .finally(() => {
+        this.#cleaning = undefined;
+      });
+    return this.#cleaning;
+  }
+
+  #look(): void {
+    const { ok } = this.#options.stored();
+    if (ok !== this.#storedOk) {
+      this.#storedOk = ok;
+      this.#storedSince = new Date().toISOString();
+    }
+    const now = performance.now();
+    for (const [name, entry] of this.#entries) {
+      if (this.#writing >= PARALLEL || this.#stopped) return;
+      if (entry.dueAt > now) continue;
+      const status = entry.final ?? this.#status(entry.recording);
+      const text = JSON.stringify(status);
+      if (entry.state === 'Created' && text === entry.written) continue;
+      entry.dueAt = now + jittered(this.#options.statusInterval);
+      this.#writing += 1;
+      void this.#write(name, entry, status, text).finally(() => {
+        this.#writing -= 1;
+      });
+    }
+  }
+
+  async #write(name: string, entry: Entry, status: SessionRecordingStatus, text: string): Promise<void> {
+    const { own, maxObjects, onError, onFull } = this.#options;
+    try {
+      if (entry.state === 'ToCreate') {
+        if (this.#objects >= maxObjects) await this.clean();
+        if (this.#objects >= maxObjects) {
+          onFull(name);
+          if (entry.final !== undefined) this.#entries.delete(name);
+          return;
+        }
+        await this.#create(entry.recording.identity);
+        entry.state = 'Created';
+      }
+      await own.patchStatus('SessionRecording', { name }, { ...status });
+      entry.written = text;
+      entry.failures = 0;
+      // It may have been sealed while this was on its way.
+      if (entry.final === status) this.#entries.delete(name);
+    } catch (error) {
+      // Deleted by someone, or sealed by another replica: there is nothing to say any more.
+      if (isStatus(error, 404) || isStatus(error, 422)) {
+        this.#entries.delete(name);
+        return;
+      }
+      entry.failures += 1;
+      entry.dueAt = performance.now() + Math.min(60_000, 1_000 * 2 ** entry.failures);
+      onError(error as Error, name);
+    }
+  }
+
+  async #create(identity: RecordingIdentity): Promise<void> {
+    const { name, user, caller, replica, startTime } = identity;
+    const { uid, username } = user;
+    const known = caller as SessionRecordingSpec['caller'];
+    const spec: SessionRecordingSpec = {
+      user: { username, ...(uid !== '' && { uid }) },
+      caller: known,
+      replica,
+      startTime,
+    };
+    try {
+      await this.#options.own.create('SessionRecording', { name, content: { spec } });
+      this.#objects += 1;
+    } catch (error) {
+      if (!isStatus(error, 409)) throw error;
+    }
+  }
+
+  #status({ counts, seq, hash }: IndexedRecording): SessionRecordingStatus {
+    const { message } = this.#options.stored();
+    const condition = {
+      type: 'Stored' as const,
+      status: this.#storedOk ? ('True' as const) : ('False' as const),
+      reason: this.#storedOk ? 'Storing' : 'StoreUnavailable',
+      message: message.slice(0, 1_024),
+      lastTransitionTime: this.#storedSince,
+    };
+    return { phase: 'Open', counts, lines: seq, chainHead: hash, conditions: [condition] };
+  }
+
+  async #clean(): Promise<void> {
+    const { own, maxAge, maxObjects } = this.#options;
+    const objects = await own.list('SessionRecording');
+    this.#objects = objects.length;
+    const now = Date.now();
+    const sealed = objects
+      .map((object) => ({ object, endedAt: endOf(object) }))
+      .filter((each): each is { object: OwnObject; endedAt: number } => each.endedAt !== undefined)
+      .sort((a, b) => a.endedAt - b.endedAt);
+    // A tenth of room, or every recording that begins would have to ask for it.
+    let tooMany = objects.length > maxObjects * 0.95 ? objects.length - Math.floor(maxObjects * 0.9) : 0;
+    for (const { object, endedAt } of sealed) {
+      if (tooMany <= 0 && now - endedAt <= maxAge) break;
+      if (await own.delete('SessionRecording', { name: object.metadata.name }, object.metadata.uid)) this.#objects -= 1;
+      tooMany -= 1;
+    }
+  }
+}
+
+function endOf(object: OwnObject): number | undefined {
+  const status = object['status'] as SessionRecordingStatus | undefined;
+  if (status?.phase === undefined || status.phase === 'Open') return undefined;
+  const at = Date.parse(status.endTime ?? '');
+  return Number.isNaN(at) ? 0 : at;
+}
+
+function jittered(milliseconds: number): number {
+  return milliseconds * (0.9 + Math.random() * 0.2);
+}

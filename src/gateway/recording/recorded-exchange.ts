@@ -1,0 +1,280 @@
+import { isUtf8 } from 'node:buffer';
+import { SallyportError } from '../../errors.ts';
+import { JsonMask } from '../../masking/json-stream.ts';
+import {
+  type EventLine,
+  encodeData,
+  type FrameChannel,
+  type FrameLine,
+  type Level,
+  type RecordedBody,
+} from '../../recording/line.ts';
+import { SpoolError } from '../../recording/spool/spool-error.ts';
+import type { Channel } from '../../streams/remote-command/channel.ts';
+import { readBody } from '../body.ts';
+import { announcesBody } from '../evidence.ts';
+import type { Exchange } from '../exchange.ts';
+import { resourceKind } from '../masking/resource-kind.ts';
+import type { BodyTransform, Downstream, Outcome } from '../relay.ts';
+import type { ChannelTap, UpgradeOutcome } from '../upgrade/context.ts';
+import { AnswerRecord } from './answer-record.ts';
+import { BodyCapture } from './body-capture.ts';
+import { durations, errorFields, maskedField, type RequestFields, requestFields, rounded } from './event-fields.ts';
+import type { SessionWriter } from './session-writer.ts';
+
+export interface RecordedExchangeOptions {
+  readonly writer: SessionWriter;
+  readonly level: Level;
+  /** Nothing passes that is not kept. */
+  readonly strict: boolean;
+  /** The first event is kept before the forward. */
+  readonly beforehand: boolean;
+  /** Bytes of a body that are kept. */
+  readonly maxBodyBytes: number;
+  /** Milliseconds to wait for a line to be kept. */
+  readonly timeout: number;
+  /** Milliseconds until a request's body must be complete. */
+  readonly bodyTimeout: number;
+  /** Why lines could not be taken now. */
+  readonly refusal: () => SpoolError | undefined;
+  readonly onRefused: () => void;
+}
+
+/** What an event takes beside its bodies, about. */
+const EVENT_BYTES = 1_500;
+/** Bytes of one frame: a line that is longer would wait for itself. */
+const FRAME_BYTES = 64 << 10;
+
+/** How one request ended, as far as its record is concerned. */
+export interface Ending {
+  readonly status: number;
+  readonly outcome: NonNullable<EventLine['outcome']>;
+  readonly bytes: number;
+  readonly upstreamDuration?: number | undefined;
+  readonly body?: RecordedBody | undefined;
+  readonly ports?: readonly number[] | undefined;
+  readonly requestBytes?: number | undefined;
+}
+
+/** One request's lines: its events, and the frames of what streams. */
+export class RecordedExchange {
+  readonly exchange: Exchange;
+  readonly options: RecordedExchangeOptions;
+  readonly #receivedAt: string;
+  #fields: RequestFields | undefined;
+  #requestBody: RecordedBody | undefined;
+  #requestBytes = 0;
+  /** An event of it was appended: the next one needs no request body. */
+  #begun = false;
+  #complete = false;
+
+  constructor(exchange: Exchange, options: RecordedExchangeOptions) {
+    this.exchange = exchange;
+    this.options = options;
+    this.#receivedAt = new Date(Date.now() - (performance.now() - exchange.startedAt)).toISOString();
+    options.writer.active += 1;
+  }
+
+  /**
+   * Before the forward.
+   * @throws SallyportError SP_RECORDING_UNAVAILABLE where the record is demanded and cannot be kept
+   */
+  async open(): Promise<void> {
+    const { strict, beforehand, level, refusal } = this.options;
+    if (strict) {
+      const problem = refusal();
+      if (problem !== undefined) throw this.#refused(problem);
+    }
+    if (level !== 'Metadata') await this.#readBody();
+    if (beforehand) await this.begin('RequestReceived');
+  }
+
+  /** Appends the first event of what does not end at once; resolves when it is kept. */
+  async begin(stage: 'RequestReceived' | 'ResponseStarted'): Promise<void> {
+    const event = this.#event(stage, {});
+    await this.#keep([event], EVENT_BYTES + (this.#requestBody?.data?.length ?? 0));
+  }
+
+  /** The answer's way through the record; undefined where the answer does not wait for it. */
+  respond(status: number, headers: readonly string[], downstream: Downstream): BodyTransform {
+    return new AnswerRecord(this, status, headers, downstream);
+  }
+
+  /** Keeps what passes on a channel of exec and attach, behind what masks it. */
+  tap(channel: Channel): ChannelTap | undefined {
+    const { level } = this.options;
+    const inward = channel === 'stdin' || channel === 'resize';
+    if (level === 'Metadata' || (!inward && level !== 'RequestResponse')) return undefined;
+    return {
+      write: async (chunk) => {
+        await this.frame(channel, chunk);
+        return chunk;
+      },
+      end: () => undefined,
+    };
+  }
+
+  /** Keeps a piece of a stream; resolves when the record does not hold it up. */
+  async frame(channel: FrameChannel, chunk: Buffer): Promise<void> {
+    const { exchange } = this;
+    const time = new Date().toISOString();
+    const elapsed = rounded(performance.now() - exchange.startedAt);
+    const lines: FrameLine[] = [];
+    for (let at = 0; at < chunk.length; at += FRAME_BYTES) {
+      const piece = chunk.subarray(at, at + FRAME_BYTES);
+      lines.push({ kind: 'Frame', auditID: exchange.id, time, elapsed, channel, ...encodeData(piece, isUtf8(piece)) });
+    }
+    await this.#keep(lines, chunk.length + lines.length * 200);
+  }
+
+  /**
+   * The last event, once; resolves when it is kept.
+   * @throws SallyportError where it is demanded and cannot be kept
+   */
+  async complete(ending: Ending): Promise<void> {
+    if (this.#complete) return;
+    this.#complete = true;
+    const { status, outcome, bytes, upstreamDuration, body, ports, requestBytes } = ending;
+    const event = this.#event('ResponseComplete', {
+      ...(status > 0 && { responseStatus: { code: status } }),
+      ...this.#ending(outcome, bytes, requestBytes, upstreamDuration),
+      ...(body !== undefined && { responseBody: body }),
+      ...(ports !== undefined && { ports }),
+    });
+    await this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0));
+  }
+
+  /** The last event of what the relay has brought to its end, or not. Never throws: what is over is over. */
+  async close(result: Outcome | UpgradeOutcome | SallyportError): Promise<void> {
+    try {
+      if (result instanceof SallyportError) await this.#failed(result);
+      else await this.complete(endingOf(result));
+    } catch {
+      // The loss was counted; the answer was given, or is an error already.
+    } finally {
+      this.release();
+    }
+  }
+
+  /** Nothing of it comes any more. */
+  release(): void {
+    const { writer } = this.options;
+    this.release = () => {};
+    writer.active -= 1;
+    writer.usedAt = performance.now();
+  }
+
+  async #failed(error: SallyportError): Promise<void> {
+    if (this.#complete) return;
+    this.#complete = true;
+    const refused = !this.#begun && error.status < 500;
+    const event = this.#event('ResponseComplete', {
+      ...errorFields(error),
+      ...this.#ending(refused ? 'Refused' : 'Failed', 0, undefined, undefined),
+    });
+    await this.#keep([event], EVENT_BYTES);
+  }
+
+  #ending(outcome: Ending['outcome'], response: number, request: number | undefined, upstream: number | undefined) {
+    return {
+      ...maskedField(this.exchange),
+      bytes: { request: request ?? this.#requestBytes, response },
+      durations: durations(this.exchange, upstream),
+      outcome,
+    };
+  }
+
+  #event(stage: EventLine['stage'], more: Partial<EventLine>): EventLine {
+    // What is decided after the first event (an approval looked at again) belongs into the next one.
+    this.#fields ??= requestFields(this.exchange, this.#receivedAt);
+    const body = this.#begun ? undefined : this.#requestBody;
+    this.#begun = true;
+    return {
+      kind: 'Event',
+      level: this.options.level,
+      auditID: this.exchange.id,
+      stage,
+      stageTimestamp: new Date().toISOString(),
+      ...this.#fields,
+      ...(body !== undefined && { requestBody: body }),
+      ...more,
+    };
+  }
+
+  /** The body as the agent sent it, as the recording may show it. */
+  async #readBody(): Promise<void> {
+    const { exchange, options } = this;
+    const { request, operation, masking } = exchange;
+    if (operation!.exec !== undefined || operation!.portForward !== undefined || operation!.subresource === 'proxy')
+      return;
+    if (exchange.body === undefined) {
+      if (!announcesBody(request)) return;
+      exchange.body = await readBody(exchange, options.bodyTimeout);
+    }
+    const sent = exchange.sentBody ?? exchange.body;
+    const type = String(request.headers['content-type'] ?? '');
+    const capture = new BodyCapture(type, options.maxBodyBytes);
+    this.#requestBytes = sent.length;
+    capture.add(shown(sent, exchange, masking));
+    this.#requestBody = capture.done();
+  }
+
+  async #keep(lines: Parameters<SessionWriter['append']>[0], size: number): Promise<void> {
+    const { writer, strict, timeout } = this.options;
+    if (!strict) return writer.appendOrDrop(lines, size);
+    try {
+      await within(writer.append(lines, size), timeout);
+    } catch (error) {
+      throw this.#refused(error);
+    }
+  }
+
+  #refused(error: unknown): SallyportError {
+    this.options.onRefused();
+    return unavailable(error);
+  }
+}
+
+/** The refusal of what must be recorded and cannot be. */
+export function unavailable(cause: unknown): SallyportError {
+  const why = cause instanceof SpoolError ? REASONS[cause.fault] : 'the store does not take it';
+  const message = `this has to be recorded, and cannot be now: ${why}. It was not carried out; try again, and tell whoever runs the gateway`;
+  return new SallyportError('SP_RECORDING_UNAVAILABLE', message, { cause, retryAfter: 5 });
+}
+
+/** What callers are told; paths and sizes are for the log. */
+const REASONS: Readonly<Record<SpoolError['fault'], string>> = {
+  Full: 'the space for recordings is used up',
+  Slow: 'the disk for recordings is too slow',
+  Failed: 'the disk for recordings fails',
+  Ended: 'its recording has just ended',
+};
+
+function within(kept: Promise<void>, timeout: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new SpoolError('Slow', `not kept within ${timeout} ms`)), timeout);
+  kept.then(resolve, reject).finally(() => clearTimeout(timer));
+  return promise;
+}
+
+/** Secrets that an agent writes are hidden from whoever reads the recording, as they are from whoever reads the object. */
+function shown(body: Buffer, exchange: Exchange, masking: Exchange['masking']): Buffer {
+  if (masking === undefined) return body;
+  try {
+    const engine = new JsonMask(masking.plan, { kind: resourceKind(exchange.operation!) });
+    return Buffer.concat([engine.write(body), engine.end()]);
+  } catch {
+    // What cannot be masked (YAML of an apply, protobuf) is not kept; its length and digest are.
+    return Buffer.alloc(0);
+  }
+}
+
+function endingOf(result: Outcome | UpgradeOutcome): Ending {
+  if ('end' in result) {
+    const { status, bytes, upstreamDuration, end } = result;
+    return { status, bytes, upstreamDuration, outcome: end };
+  }
+  const { status, bytesToClient, bytesFromClient, error, endedBy, ports } = result;
+  const outcome = error === undefined ? 'Complete' : endedBy === 'client' ? 'ClientLeft' : 'Ended';
+  return { status, bytes: bytesToClient, requestBytes: bytesFromClient, outcome, ...(ports.length > 0 && { ports }) };
+}

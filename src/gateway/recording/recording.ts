@@ -1,0 +1,264 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { RecordingConfiguration } from '../../config/recording.ts';
+import type { SecretStore } from '../../identity/session-key.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import type { RecordingIdentity } from '../../recording/line.ts';
+import type { Manifest } from '../../recording/manifest.ts';
+import { layout } from '../../recording/segment.ts';
+import type { SessionRecordingStatus } from '../../recording/session-recording.generated.ts';
+import { Shipper } from '../../recording/shipping/shipper.ts';
+import { publicPEM } from '../../recording/signing-key.ts';
+import { Spool } from '../../recording/spool/spool.ts';
+import { openStorage, retentionOf } from '../../recording/storage/open.ts';
+import type { Storage } from '../../recording/storage/storage.ts';
+import { readManifest } from '../../recording/stored-recording.ts';
+import type { Own } from '../../upstream/own.ts';
+import type { Recorder } from '../pipeline.ts';
+import { IndexWriter } from './index-writer.ts';
+import { GatewayRecorder } from './recorder.ts';
+import { Recordings } from './recordings.ts';
+import { keysFromFiles, keysFromSecret, type SigningKeys } from './signing-keys.ts';
+
+export const RECORDING_KEYS_SECRET = 'sallyport-recording-keys';
+
+export interface RecordingOptions {
+  readonly configuration: RecordingConfiguration;
+  readonly own: Own;
+  readonly secrets: SecretStore;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Milliseconds until a request's body must be complete. */
+  readonly bodyTimeout: number;
+}
+
+/** From the end of the last request to the last word to store and API server, in milliseconds. */
+const LAST_WORDS = 10_000;
+
+/** Recording as the gateway runs it: spool, shipping, index, and the recorder that the pipeline asks. */
+export class Recording {
+  readonly recorder: Recorder;
+  readonly #recordings: Recordings;
+  readonly #spool: Spool;
+  readonly #shipper: Shipper;
+  readonly #storage: Storage;
+  readonly #index: IndexWriter;
+
+  private constructor(parts: {
+    recorder: Recorder;
+    recordings: Recordings;
+    spool: Spool;
+    shipper: Shipper;
+    storage: Storage;
+    index: IndexWriter;
+  }) {
+    this.recorder = parts.recorder;
+    this.#recordings = parts.recordings;
+    this.#spool = parts.spool;
+    this.#shipper = parts.shipper;
+    this.#storage = parts.storage;
+    this.#index = parts.index;
+  }
+
+  /**
+   * Takes the spool, goes on with what a former process left in it, and starts to ship.
+   * @throws Error in one line: a spool that another process has, a key that cannot be read, a folder that cannot be written
+   */
+  static async start(options: RecordingOptions): Promise<Recording> {
+    const { configuration, own, secrets, log, metrics, bodyTimeout } = options;
+    const { spool: place, durability, storage: where, signingKey, index: indexing } = configuration;
+    const keys =
+      signingKey.files === undefined
+        ? await keysFromSecret(secrets, signingKey.secret ?? RECORDING_KEYS_SECRET)
+        : keysFromFiles(signingKey.files);
+    const storage = openStorage(where, {
+      onAttempt: (operation, code) => metrics.recordingStoreRequests.inc(operation, code),
+      onShadowed: (key) =>
+        log.error({ key }, 'something was laid over a sealed object in the store: the sealed one is still read'),
+    });
+    const torn = new Map<string, number>();
+    let shipper: Shipper | undefined;
+    const spool = await Spool.open({
+      ...place,
+      durability,
+      events: {
+        corrupt: (recording, aside, reason) => {
+          metrics.recordingCorrupt.inc();
+          log.error(
+            { recording, aside, reason },
+            'a recording in the spool is not as it was written: it was put aside',
+          );
+        },
+        torn: (recording, bytes) => {
+          torn.set(recording, bytes);
+          log.warn({ recording, bytes }, 'an unfinished line was cut off');
+        },
+        failed: (error) => {
+          metrics.recordingFailures.inc(error.fault);
+          log.error({ error }, 'the spool does not take what is recorded');
+        },
+        committed: (lines, bytes, milliseconds) => metrics.recordingCommitted(lines, bytes, milliseconds / 1_000),
+        grown: (recording) => shipper?.grown(recording),
+        lockLost: () => log.error('another process took the spool: nothing is recorded here any more'),
+      },
+    });
+    const replica = await replicaOf(place.folder);
+    const index = new IndexWriter({
+      own,
+      ...indexing,
+      stored: () => storeCondition(shipper),
+      onError: (error, recording) =>
+        log.warn({ error, recording }, 'a SessionRecording could not be written; it is tried again'),
+      onFull: (recording) =>
+        log.warn(
+          { recording },
+          'no SessionRecording is made: there are too many that are open. The recording is in the store all the same',
+        ),
+    });
+    const describe = (manifest: Manifest, sha256: string): void => {
+      finalStatus(storage, manifest, sha256).then(
+        (status) => index.sealed({ ...manifest, identity: manifest.recording, seq: manifest.lines }, status),
+        (error: unknown) =>
+          log.warn({ error, recording: manifest.recording.name }, 'a manifest could not be read back'),
+      );
+    };
+    shipper = new Shipper({
+      spool,
+      storage,
+      key: keys.current,
+      replica,
+      retention: retentionOf(where),
+      remoteTimeout: configuration.commitTimeout,
+      events: {
+        shipped: (bytes) => metrics.recordingShippedBytes.add(bytes),
+        failed: (error) => log.warn({ error }, 'the store does not take what is recorded; it is tried again'),
+        sealed: (manifest, sha256) => {
+          metrics.recordingsSealed.inc(manifest.state);
+          log.info(
+            { recording: manifest.recording.name, lines: manifest.lines, reason: manifest.reason },
+            'a recording is sealed',
+          );
+          describe(manifest, sha256);
+        },
+        adopted: (manifest, sha256) => {
+          metrics.recordingsSealed.inc(manifest.state);
+          log.warn(
+            { recording: manifest.recording.name, replica: manifest.recording.replica },
+            'sealed for a replica that is gone',
+          );
+          describe(manifest, sha256);
+        },
+        superseded: (manifest, rest) =>
+          log.warn(
+            { recording: manifest.recording.name, rest },
+            'another replica sealed a recording of this one; what it had not is kept',
+          ),
+        broken: (recording, reason) =>
+          log.error({ recording, reason }, 'what the store has of a recording does not chain: left as it is'),
+      },
+    });
+    const recordings = new Recordings({
+      spool,
+      replica,
+      idleTimeout: configuration.idleTimeout,
+      maxDuration: configuration.maxDuration,
+      maxOpen: configuration.maxOpen,
+      onDropped: (lines) => metrics.recordingDropped.add(lines),
+      onOpened: (recording) => index.opened(recording),
+      onEnded: (recording) => shipper.grown(recording),
+    });
+    await recordings.resume(torn);
+    await shipper.start();
+    index.start();
+    keepPublicKeys(storage, keys).catch((error: unknown) =>
+      log.warn({ error }, 'the public keys are not in the store yet'),
+    );
+    metrics.beforeScrape(() => {
+      const { used, waiting, max } = spool.usage;
+      metrics.recordingSpoolBytes.set(used + waiting);
+      metrics.recordingSpoolLimit.set(max);
+      metrics.recordingsOpen.set(recordings.open);
+      const { unshippedBytes, failingFor } = shipper.status;
+      metrics.recordingUnshippedBytes.set(unshippedBytes);
+      metrics.recordingStoreFailing.set(failingFor / 1_000);
+    });
+    const recorder = new GatewayRecorder({
+      recordings,
+      refusal: () => spool.refusal(),
+      maxBodyBytes: configuration.maxBodyBytes,
+      commitTimeout: configuration.commitTimeout,
+      bodyTimeout,
+      onRefused: () => metrics.recordingRefused.inc(),
+    });
+    log.info({ store: storage.locator, durability, keyID: keys.current.id }, 'recording');
+    return new Recording({ recorder, recordings, spool, shipper, storage, index });
+  }
+
+  /** An agent session has ended: so does its recording, once nothing of it is under way. */
+  endSession(session: string): void {
+    this.#recordings.endSession(session);
+  }
+
+  /** Ends and seals what is open, within bounds; what the store did not take stays in the spool. */
+  async stop(): Promise<void> {
+    await this.#recordings.stop();
+    await this.#shipper.stop(LAST_WORDS);
+    await this.#index.stop(LAST_WORDS / 4);
+    await this.#spool.close();
+    await this.#storage.close();
+  }
+}
+
+/** A replica is its spool: the name is kept there, and is another one where the spool is. */
+async function replicaOf(spool: string): Promise<string> {
+  const path = join(spool, 'replica');
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const host = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 63);
+  const name = `${host === '' ? 'gateway' : host}-${randomBytes(4).toString('hex')}`;
+  await writeFile(path, `${name}\n`, { mode: 0o600, flush: true });
+  return name;
+}
+
+function storeCondition(shipper: Shipper | undefined): { ok: boolean; message: string } {
+  if (shipper === undefined) return { ok: true, message: '' };
+  const { failingFor, lastError } = shipper.status;
+  // One failure is no outage.
+  if (failingFor < 15_000) return { ok: true, message: '' };
+  return {
+    ok: false,
+    message: `the store has taken nothing for ${Math.round(failingFor / 1_000)} s: ${lastError?.message ?? ''}`,
+  };
+}
+
+async function finalStatus(storage: Storage, manifest: Manifest, sha256: string): Promise<SessionRecordingStatus> {
+  const { name }: RecordingIdentity = manifest.recording;
+  const stored = await readManifest(storage, name);
+  return {
+    phase: manifest.state === 'Complete' ? 'Sealed' : 'Incomplete',
+    counts: manifest.counts,
+    lines: manifest.lines,
+    chainHead: manifest.hash,
+    location: `${storage.locator.replace(/\?.*$/, '').replace(/\/$/, '')}/${layout.recording(name)}`,
+    endTime: manifest.endTime,
+    reason: manifest.reason,
+    ...(stored !== undefined && {
+      signature: { keyID: stored.keyID, value: stored.signature, manifestSHA256: sha256 },
+    }),
+  };
+}
+
+/** For whoever reads the store without a key of their own; an auditor keeps the keys elsewhere. */
+async function keepPublicKeys(storage: Storage, keys: SigningKeys): Promise<void> {
+  for (const key of keys.all) await storage.putMutable(`keys/${key.id}.pem`, Buffer.from(publicPEM(key)));
+}

@@ -1,0 +1,50 @@
+import type { EndLine, Line } from '../../recording/line.ts';
+import type { SpoolError } from '../../recording/spool/spool-error.ts';
+import { asSpoolError } from '../../recording/spool/spool-error.ts';
+import type { SpooledRecording } from '../../recording/spool/spooled-recording.ts';
+
+/** One recording as the requests of its session write to it. */
+export class SessionWriter {
+  readonly recording: SpooledRecording;
+  /** Requests under way: while there are any, the recording does not end. */
+  active = 0;
+  /** When a request last began or ended, of a clock that never jumps. */
+  usedAt = performance.now();
+  /** Why it is to end as soon as nothing is under way. */
+  endReason: EndLine['reason'] | undefined;
+  readonly startedAt = performance.now();
+  #dropped = 0;
+  #dropReason = '';
+  readonly #onDropped: (lines: number) => void;
+
+  constructor(recording: SpooledRecording, onDropped: (lines: number) => void) {
+    this.recording = recording;
+    this.#onDropped = onDropped;
+  }
+
+  /**
+   * Adds lines. @param size bytes, about
+   * @returns when they are kept. @throws SpoolError, also at once
+   */
+  append(lines: readonly Line[], size: number): Promise<void> {
+    if (this.#dropped === 0) return this.recording.append(lines, size);
+    const gap: Line = { kind: 'Gap', time: new Date().toISOString(), dropped: this.#dropped, reason: this.#dropReason };
+    const kept = this.recording.append([gap, ...lines], size);
+    this.#dropped = 0;
+    return kept;
+  }
+
+  /** Adds lines without waiting; where they cannot be kept, the loss is counted, and told by the next line that can. */
+  appendOrDrop(lines: readonly Line[], size: number): void {
+    const drop = (error: SpoolError): void => {
+      this.#dropped += lines.length;
+      this.#dropReason = error.fault;
+      this.#onDropped(lines.length);
+    };
+    try {
+      this.append(lines, size).catch((error: unknown) => drop(asSpoolError(error)));
+    } catch (error) {
+      drop(asSpoolError(error));
+    }
+  }
+}
