@@ -1,4 +1,5 @@
 import { SallyportError } from '../errors.ts';
+import type { UpstreamName } from '../identity/upstream-name.ts';
 import { type CelValue, isMap, Lazy, mapGet, parseJson } from '../policy/cel/engine.ts';
 import type { Needs } from '../policy/needs.ts';
 import { type Body, describeBody, parseBody, withDeleteOptions } from '../request/body.ts';
@@ -11,7 +12,7 @@ import { UpstreamRefusal } from './upstream-refusal.ts';
 
 export interface EvidenceOptions {
   readonly forward: Forward;
-  via(exchange: Exchange): string;
+  via(name: UpstreamName): string;
   /** The Namespace as the watch has it, as a CEL value; undefined where there is none. */
   namespace(name: string): CelValue | undefined;
   /** Whether kube-apiserver itself serves a group and version; an aggregated server may ignore `dryRun`, and act. */
@@ -51,15 +52,18 @@ export class Evidence {
   async confirmTarget(exchange: Exchange): Promise<void> {
     const before = uidOf(exchange.findings?.target);
     if (before === undefined) return;
-    const now = await this.#read(exchange, parentPath(exchange.operation!));
+    const now = await this.#read(exchange, parentPath(exchange.operation!), exchange.identity!);
     if (typeof now !== 'string' && uidOf(now) === before) return;
     const { resource, name } = exchange.operation!;
     const message = `${resource}/${name} is not the one that was judged a moment ago: run the command again`;
     throw new SallyportError('SP_POLICY_DENIED', message);
   }
 
-  /** @throws SallyportError, UpstreamRefusal */
-  async gather(exchange: Exchange, needs: Needs): Promise<Findings> {
+  /**
+   * @param identity in whose name objects are read and the dry run is made
+   * @throws SallyportError, UpstreamRefusal
+   */
+  async gather(exchange: Exchange, needs: Needs, identity: UpstreamName = exchange.identity!): Promise<Findings> {
     const { operation } = exchange;
     const unknown: Partial<Record<'object' | 'oldObject' | 'target' | 'namespaceObject', string>> = {};
     const findings: { -readonly [K in keyof Findings]: Findings[K] } = { unknown };
@@ -69,7 +73,7 @@ export class Evidence {
       else findings.namespaceObject = found;
     }
     if (needs.oldObject || needs.existence) {
-      const old = await this.#read(exchange, operation!.path);
+      const old = await this.#read(exchange, operation!.path, identity);
       if (typeof old === 'string') unknown.oldObject = old;
       else {
         findings.oldObject = old ?? null;
@@ -77,13 +81,13 @@ export class Evidence {
       }
     }
     if (needs.target) {
-      const target = await this.#read(exchange, parentPath(operation!));
+      const target = await this.#read(exchange, parentPath(operation!), identity);
       if (typeof target === 'string') unknown.target = target;
       else if (target === undefined) unknown.target = 'the object it belongs to does not exist';
       else findings.target = target;
     }
     if (needs.object) {
-      const object = await this.#object(exchange);
+      const object = await this.#object(exchange, identity);
       if (typeof object === 'string') unknown.object = object;
       else findings.object = object.value;
     }
@@ -91,15 +95,15 @@ export class Evidence {
   }
 
   /** The object as it would be stored, or a line saying why it cannot be known. */
-  async #object(exchange: Exchange): Promise<{ value: CelValue } | string> {
+  async #object(exchange: Exchange, identity: UpstreamName): Promise<{ value: CelValue } | string> {
     const body = await this.#body(exchange);
     if (body.kind === 'object' && body.json !== undefined) return { value: parseJson(body.json) };
     if (body.kind !== 'object' && body.kind !== 'patch') return 'its body is no object';
-    return this.#dryRun(exchange, body);
+    return this.#dryRun(exchange, body, identity);
   }
 
-  async #dryRun(exchange: Exchange, body: Body): Promise<{ value: CelValue } | string> {
-    const { operation, identity, request } = exchange;
+  async #dryRun(exchange: Exchange, body: Body, identity: UpstreamName): Promise<{ value: CelValue } | string> {
+    const { operation, request } = exchange;
     if (!this.#options.servedByAPIServer(operation!.apiGroup, operation!.apiVersion)) {
       return `${operation!.apiGroup} is served by an aggregated server, which may not honour a dry run: send JSON, not a patch`;
     }
@@ -109,8 +113,8 @@ export class Evidence {
     );
     const answer = await this.#options.forward.collect(
       {
-        identity: identity!,
-        via: this.#options.via(exchange),
+        identity,
+        via: this.#options.via(identity),
         requestID: exchange.id,
         method: operation!.method,
         target: `${operation!.path}?${withDryRun(operation!.query)}`,
@@ -126,11 +130,11 @@ export class Evidence {
   }
 
   /** Reads an object under the caller's name: undefined when there is none, a line when it cannot be known. */
-  async #read(exchange: Exchange, path: string): Promise<CelValue | string | undefined> {
+  async #read(exchange: Exchange, path: string, identity: UpstreamName): Promise<CelValue | string | undefined> {
     const answer = await this.#options.forward.collect(
       {
-        identity: exchange.identity!,
-        via: this.#options.via(exchange),
+        identity,
+        via: this.#options.via(identity),
         requestID: exchange.id,
         method: 'GET',
         target: path,

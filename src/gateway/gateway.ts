@@ -177,7 +177,7 @@ export async function startGateway(
   let door: FrontDoor | undefined;
   const evidence = new Evidence({
     forward,
-    via: (exchange) => via.of(exchange.identity!, Date.now()),
+    via: (name) => via.of(name, Date.now()),
     namespace: (name) => policies.namespace(name),
     servedByAPIServer: (group, version) => policies.servedByAPIServer(group, version),
     bodyTimeout: listen.bodyTimeout,

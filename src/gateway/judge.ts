@@ -1,9 +1,17 @@
 import { SallyportError } from '../errors.ts';
 import type { Decision } from '../policy/decision.ts';
+import type { Needs } from '../policy/needs.ts';
 import type { Question } from '../policy/question.ts';
+import { withGroups } from './approval/identity.ts';
 import type { Evidence } from './evidence.ts';
 import type { Exchange, Findings } from './exchange.ts';
 import type { Policies } from './policies.ts';
+import { UpstreamRefusal } from './upstream-refusal.ts';
+
+interface Judged {
+  readonly decision: Decision;
+  readonly findings: Findings;
+}
 
 /** Asks the policy room about one request, with what its policies want to know. */
 export class Judge {
@@ -19,19 +27,52 @@ export class Judge {
   async decide(exchange: Exchange): Promise<Decision> {
     const started = performance.now();
     await this.#evidence.settle(exchange);
+    const { decision, findings } = await this.#judge(exchange);
+    exchange.decisionDuration = performance.now() - started;
+    exchange.findings = findings;
+    return decision;
+  }
+
+  async #judge(exchange: Exchange): Promise<Judged> {
     let set = this.#policies.current();
     const needs = set.needs(exchange.caller!, exchange.operation!);
     let findings: Findings = {};
     if (needs.any) {
       // What the body looks like is asked first; a policy that would refuse whatever the object is needs no dry run.
-      findings = await this.#evidence.gather(exchange, needs);
+      try {
+        findings = await this.#evidence.gather(exchange, needs);
+      } catch (error) {
+        const lent =
+          error instanceof UpstreamRefusal && error.status === 403 && (await this.#withLent(exchange, needs));
+        if (lent) return lent;
+        throw error;
+      }
       // Policies may have changed meanwhile: the newest decide.
       set = this.#policies.current();
     }
     const decision = set.decide(question(exchange, findings));
-    exchange.decisionDuration = performance.now() - started;
-    exchange.findings = findings;
-    return decision;
+    if (decision.code === 'SP_OBJECT_UNREADABLE')
+      return (await this.#withLent(exchange, needs)) ?? { decision, findings };
+    return { decision, findings };
+  }
+
+  /**
+   * The decision by what can be seen with the groups that an approval would add: where a person is asked for more than the
+   * caller may, the caller's own rights do not show what is asked. Of what was seen so, a caller learns only that a person
+   * must be asked.
+   * @returns undefined where that is not the decision
+   */
+  async #withLent(exchange: Exchange, needs: Needs): Promise<Judged | undefined> {
+    if (needs.groups === undefined) return undefined;
+    try {
+      const identity = withGroups(exchange.identity!, needs.groups);
+      const findings = await this.#evidence.gather(exchange, needs, identity);
+      const decision = this.#policies.current().decide(question(exchange, findings));
+      return decision.action === 'RequireApproval' ? { decision, findings } : undefined;
+    } catch (error) {
+      if (error instanceof UpstreamRefusal) return undefined;
+      throw error;
+    }
   }
 
   /** Immediately before a connect. @throws SallyportError when its target has been replaced since it was judged */

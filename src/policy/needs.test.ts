@@ -112,3 +112,15 @@ test('nothing for what bedrock refuses or what is free', () => {
   assert.equal(needs([reads], 'POST', '/apis/sallyport.dev/v1alpha1/agentpolicies'), '');
   assert.equal(needs([reads], 'POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'), '');
 });
+
+test('the groups that an approval would add', () => {
+  const lends = { ...approve('lends', match('patch', 'pods')), approval: { impersonateGroups: ['elevated'] } };
+  const groups = (method: string, target: string): readonly string[] | undefined =>
+    compile([policy('p', [any, readsObject, lends])], GATEWAY).needs(
+      agent,
+      parseRequest(method, target, { contentType: 'application/merge-patch+json' }),
+    ).groups;
+  assert.deepEqual(groups('PATCH', `${SHOP}/pods/x`), ['elevated']);
+  assert.equal(groups('PATCH', `${SHOP}/services/x`), undefined);
+  assert.equal(groups('GET', `${SHOP}/pods/x`), undefined);
+});

@@ -15,6 +15,11 @@ export interface Needs {
   /** Whether a PUT or apply patch creates decides (`Question.creates`); otherwise leave it undefined. */
   readonly existence: boolean;
   readonly any: boolean;
+  /**
+   * Groups that an approval would add: where the caller's own rights do not show what a rule that asks for one reads, they
+   * may. Undefined where there are none.
+   */
+  readonly groups: readonly string[] | undefined;
 }
 
 export const NOTHING_NEEDED: Needs = {
@@ -24,6 +29,7 @@ export const NOTHING_NEEDED: Needs = {
   namespaceObject: false,
   existence: false,
   any: false,
+  groups: undefined,
 };
 
 export function needsOf(bound: Bound, operation: Operation, leg: Leg, free: boolean): Needs {
@@ -42,7 +48,17 @@ export function needsOf(bound: Bound, operation: Operation, leg: Leg, free: bool
     namespaceObject: fetched('namespaceObject'),
     existence,
   };
-  return { ...needs, any: Object.values(needs).some(Boolean) };
+  return { ...needs, any: Object.values(needs).some(Boolean), groups: groupsOf(candidates, facts) };
+}
+
+function groupsOf(candidates: readonly Candidates[], facts: Facts): readonly string[] | undefined {
+  const groups = new Set<string>();
+  for (const { approval } of candidates) {
+    for (const bound of approval) {
+      if (possible(bound, facts)) for (const group of bound.rule.approval?.impersonateGroups ?? []) groups.add(group);
+    }
+  }
+  return groups.size === 0 ? undefined : [...groups];
 }
 
 function collect(candidates: Candidates, operation: Operation, facts: Facts, wanted: Set<Input>): void {

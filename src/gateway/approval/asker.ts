@@ -39,8 +39,8 @@ export class Asker {
   readonly #options: AskerOptions;
   /** The same request is asked about once at a time: of 40 parallel copies one dry run is made, not 40. */
   readonly #underWay = new Map<string, Promise<unknown>>();
-  /** Being written just now, of each caller: the watch does not count them yet. */
-  readonly #making = new Map<string, number>();
+  /** Being written just now, of each caller. */
+  readonly #making = new Map<string, Set<string>>();
 
   constructor(options: AskerOptions) {
     this.#options = options;
@@ -97,7 +97,7 @@ export class Asker {
         audit.tell('joined', exchange, asked.request);
         return asked.request;
       }
-      const giveBack = this.#admit(exchange);
+      const giveBack = this.#admit(exchange, `${namespace}/${asked.name}`);
       try {
         found ??= await this.describe(exchange, body);
         const { name, previous } = asked;
@@ -158,19 +158,26 @@ export class Asker {
     return { target, notes, diff, ...(diffLocator === undefined ? {} : { diffLocator }) };
   }
 
-  /** @returns to be called when it is made, or not */
-  #admit(exchange: Exchange): () => void {
+  /**
+   * @param name of the object that is about to be made
+   * @returns to be called when it is made, or not
+   * @throws SallyportError SP_APPROVAL_LIMIT
+   */
+  #admit(exchange: Exchange, name: string): () => void {
     const { book, audit, pendingPerCaller, requestsPerCaller, maxRequests } = this.#options;
     const { issuer, username, agent } = exchange.caller!;
-    const key = JSON.stringify([issuer, username, agent ?? null]);
-    const making = this.#making.get(key) ?? 0;
-    const waiting = book.pendingOf(exchange.caller!, Date.now()) + making;
+    const caller = JSON.stringify([issuer, username, agent ?? null]);
+    const making = this.#making.get(caller) ?? new Set();
+    // The watch may have brought one before the answer to its writing did.
+    const unseen = [...making].filter((key) => book.get(key) === undefined).length;
+    const waiting = book.pendingOf(exchange.caller!, Date.now()) + unseen;
+    const count = book.countOf(exchange.caller!) + unseen;
     const why =
       waiting >= pendingPerCaller
         ? `${waiting} requests of this caller wait for a person already; have those decided first`
-        : book.countOf(exchange.caller!) + making >= requestsPerCaller
-          ? `this caller has ${book.countOf(exchange.caller!)} approval requests, ended ones among them; they are removed in time`
-          : book.size + making >= maxRequests
+        : count >= requestsPerCaller
+          ? `this caller has ${count} approval requests, ended ones among them; they are removed in time`
+          : book.size + unseen >= maxRequests
             ? `there are ${book.size} approval requests in the cluster; ask a platform engineer to remove ended ones`
             : undefined;
     if (why !== undefined) {
@@ -178,11 +185,10 @@ export class Asker {
       const message = `${exchange.decision!.reason}; this needs a person's approval, and nobody was asked: ${why}`;
       throw new SallyportError('SP_APPROVAL_LIMIT', message, { retryAfter: 60 });
     }
-    this.#making.set(key, making + 1);
+    this.#making.set(caller, making.add(name));
     return () => {
-      const left = (this.#making.get(key) ?? 1) - 1;
-      if (left === 0) this.#making.delete(key);
-      else this.#making.set(key, left);
+      making.delete(name);
+      if (making.size === 0) this.#making.delete(caller);
     };
   }
 }
