@@ -4,6 +4,7 @@ import { approvals } from './approvals.ts';
 import { controller } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { listen, probes } from './listen.ts';
+import { notifications } from './notifications.ts';
 import { recording } from './recording.ts';
 import { sessions } from './sessions.ts';
 import { limits, log, policy, shutdown, streams, upstream } from './upstream.ts';
@@ -36,6 +37,7 @@ export const gateway = z.strictObject({
   limits: limits.prefault({}).describe('What one caller may take.'),
   streams: streams.prefault({}).describe('exec, attach, port-forward, watch, logs.'),
   controller: controller.prefault({}).describe('What one replica does for all: decisions, expiry, clean-up.'),
+  notifications: notifications.prefault({}).describe('Who is told that a request waits for a person.'),
   shutdown: shutdown.prefault({}).describe('How the process stops.'),
   log: log.prefault({}).describe('The log, on standard output, one JSON object a line.'),
 });

@@ -1,6 +1,8 @@
 import type { ApprovalRequest, ApprovalRequestStatus } from '../approval/approval-request.generated.ts';
 import { endOf } from '../approval/condition.ts';
 import type { Deciding } from '../approval/deciding.ts';
+import { escapeLine } from '../errors.ts';
+import type { Events } from '../notify/events.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 
@@ -12,7 +14,10 @@ export class ApprovalAudit {
   readonly #log: Logger;
   readonly #metrics: Metrics;
 
-  constructor(log: Logger, metrics: Metrics) {
+  readonly #events: Events | undefined;
+
+  constructor(log: Logger, metrics: Metrics, events?: Events) {
+    this.#events = events;
     this.#log = log;
     this.#metrics = metrics;
   }
@@ -23,6 +28,7 @@ export class ApprovalAudit {
     if ('refused' in deciding) {
       this.#metrics.approvalDecisions.inc('Refused');
       this.#log.warn({ ...fields, ...deciding.refused }, 'approval decision not taken in');
+      this.#events?.tell(object, 'DecisionRefused', deciding.refused.message);
     } else {
       const { type, reason, grantDuration, onBehalfOf } = deciding.accepted;
       this.#metrics.approvalDecisions.inc(type);
@@ -32,6 +38,8 @@ export class ApprovalAudit {
         { ...fields, reason, grantDuration, onBehalfOf, phase: deciding.status.phase },
         'approval decided',
       );
+      const isRevoked = type === 'Denied' && deciding.status.phase !== 'Denied';
+      this.#events?.tell(object, isRevoked ? 'Revoked' : type, `by ${escapeLine(deciding.accepted.username)}`);
     }
     if ('refused' in deciding) this.ended(object, deciding.status);
   }
@@ -42,8 +50,24 @@ export class ApprovalAudit {
     if (end === undefined || endOf(object)?.type === end.type) return;
     this.#metrics.approvalsEnded.inc(end.reason);
     const fields = { approval: approvalFields(object), condition: end.type, reason: end.reason, detail: end.message };
+    this.#events?.tell(object, end.type === 'OutcomeUnknown' ? 'OutcomeUnknown' : 'Expired', end.reason);
     if (end.type === 'OutcomeUnknown') this.#log.error(fields, 'approval outcome unknown');
     else this.#log.info(fields, 'approval expired');
+  }
+
+  /** A request is new: whoever watches the Events of its namespace hears of it. */
+  requested(object: ApprovalRequest): void {
+    const { name, namespace } = object.metadata;
+    const { policyRef, ruleName } = object.spec;
+    this.#events?.tell(
+      object,
+      'Requested',
+      `waits for a decision (${policyRef.name}/${ruleName}): kubectl approve -n ${namespace} ${name}`,
+    );
+  }
+
+  notified(object: ApprovalRequest, channel: string): void {
+    this.#log.info({ approval: approvalFields(object), channel }, 'approval notified');
   }
 
   removed(object: ApprovalRequest): void {

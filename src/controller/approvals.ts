@@ -2,12 +2,17 @@ import type { ApprovalRequest, ApprovalRequestStatus } from '../approval/approva
 import { conditionOf, endOf } from '../approval/condition.ts';
 import { takeDecision } from '../approval/deciding.ts';
 import { expire, voidRequest } from '../approval/expiry.ts';
+import { isNotified, withNotified } from '../approval/notified.ts';
 import { grantIsOutdated } from '../approval/session-grant.ts';
 import { giveUpUses } from '../approval/use.ts';
+import type { NotificationsConfiguration } from '../config/notifications.ts';
 import { isStatus } from '../kubernetes/api-error.ts';
 import { Informer } from '../kubernetes/informer.ts';
 import { keyOf } from '../kubernetes/object.ts';
 import type { Transport } from '../kubernetes/transport.ts';
+import { createChannels } from '../notify/channels.ts';
+import { Events } from '../notify/events.ts';
+import { Notifier, type Waiting } from '../notify/notifier.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Own } from '../upstream/own.ts';
@@ -25,6 +30,7 @@ export interface ApprovalsOptions {
   readonly maxSignInAge: number;
   readonly outcomePatience: number;
   readonly approvalRetention: number;
+  readonly notifications: NotificationsConfiguration;
 }
 
 interface Policy {
@@ -50,10 +56,26 @@ export class Approvals {
   readonly #sessions: Informer<Session>;
   readonly #queue: WorkQueue;
   readonly #audit: ApprovalAudit;
+  readonly #notifier: Notifier;
 
   constructor(options: ApprovalsOptions) {
     this.#options = options;
-    this.#audit = new ApprovalAudit(options.log, options.metrics);
+    const { linkURL, gather, events } = options.notifications;
+    this.#audit = new ApprovalAudit(
+      options.log,
+      options.metrics,
+      events ? new Events(options.own, options.log) : undefined,
+    );
+    this.#notifier = new Notifier({
+      ...{ linkURL, gather, log: options.log, metrics: options.metrics },
+      channels: createChannels(options.notifications),
+      read: (waiting) => this.#stillWaiting(waiting),
+      onProgress: ({ namespace, name }) => this.#queue.add(`${namespace}/${name}`),
+      onSent: (waiting, channel) => {
+        const object = this.#requests.get(`${waiting.namespace}/${waiting.name}`);
+        if (object !== undefined) this.#audit.notified(object, channel);
+      },
+    });
     this.#queue = new WorkQueue({
       work: (key) => this.#reconcile(key),
       workers: 8,
@@ -66,7 +88,7 @@ export class Approvals {
     const changed = (object: ApprovalRequest): void => this.#queue.add(keyOf(object));
     this.#requests = this.#watch('ApprovalRequest', {
       accept: (object) => slim(object as unknown as ApprovalRequest),
-      handlers: { add: changed, update: changed, delete: (object) => this.#queue.forget(keyOf(object)) },
+      handlers: { add: (object) => this.#appeared(object), update: changed, delete: (object) => this.#forget(object) },
     });
     this.#policies = this.#watch('AgentPolicy', {
       metadataOnly: true,
@@ -103,7 +125,11 @@ export class Approvals {
     // Until now it could not be said of a grant whether it is outdated.
     this.#grantsOf(() => true);
     await aborted;
-    await Promise.all([this.#queue.stop(), ...this.informers.map((informer) => informer.stop())]);
+    await Promise.all([
+      this.#notifier.stop(),
+      this.#queue.stop(),
+      ...this.informers.map((informer) => informer.stop()),
+    ]);
   }
 
   async #reconcile(key: string): Promise<void> {
@@ -131,7 +157,36 @@ export class Approvals {
     if (given !== undefined) return { status: given, audit: () => this.#audit.ended(object, given) };
     const over = expire(object, now) ?? this.#voided(object, now);
     if (over !== undefined) return { status: over, audit: () => this.#audit.ended(object, over) };
-    return undefined;
+    const told = this.#notify(object, now);
+    return told && { status: told, audit: () => {} };
+  }
+
+  /** People are told of what waits, once; whether they were is written down, and nothing waits for it. */
+  #notify(object: ApprovalRequest, now: number): ApprovalRequestStatus | undefined {
+    const { uid = '' } = object.metadata;
+    if (!waits(object) || isNotified(object)) {
+      this.#notifier.withdraw(uid);
+      return undefined;
+    }
+    this.#notifier.offer(waitingOf(object));
+    const told = this.#notifier.progress(uid);
+    return told && withNotified(object, told, now);
+  }
+
+  /** Read anew: what an approver is told of is not kept in memory. */
+  async #stillWaiting({ namespace, name, uid }: Waiting): Promise<ApprovalRequest | undefined> {
+    const object = (await this.#options.own.get('ApprovalRequest', { namespace, name })) as ApprovalRequest | undefined;
+    return object?.metadata.uid === uid && waits(object) ? object : undefined;
+  }
+
+  #appeared(object: ApprovalRequest): void {
+    if (waits(object)) this.#audit.requested(object);
+    this.#queue.add(keyOf(object));
+  }
+
+  #forget(object: ApprovalRequest): void {
+    this.#queue.forget(keyOf(object));
+    this.#notifier.withdraw(object.metadata.uid ?? '');
   }
 
   /** Of a session grant whose policy or session is not what it was. */
@@ -200,4 +255,15 @@ export class Approvals {
       },
     });
   }
+}
+
+function waits(object: ApprovalRequest): boolean {
+  return endOf(object) === undefined && conditionOf(object, 'Approved') === undefined;
+}
+
+/** Of one agent session, or of one caller without a session, one message tells. */
+function waitingOf({ metadata, spec }: ApprovalRequest): Waiting {
+  const { issuer, username, agent, onBehalfOf, session } = spec.requester;
+  const { uid = '', namespace = '', name } = metadata;
+  return { uid, namespace, name, group: JSON.stringify(session ?? [issuer, username, agent, onBehalfOf]) };
 }

@@ -4,6 +4,7 @@ import type { GatewayConfiguration } from '../config/gateway.ts';
 import { locate } from '../kubernetes/locate.ts';
 import { requireKinds } from '../kubernetes/served-kinds.ts';
 import { Transport } from '../kubernetes/transport.ts';
+import { createChannels } from '../notify/channels.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Own } from '../upstream/own.ts';
@@ -29,7 +30,7 @@ export async function startControllers(
   metrics: Metrics,
   version: string,
 ): Promise<RunningControllers> {
-  const { upstream, controller } = configuration;
+  const { upstream, controller, notifications } = configuration;
   const connection = locate({
     kubeconfig: upstream.kubeconfig,
     context: upstream.context,
@@ -43,6 +44,8 @@ export async function startControllers(
   const own = new Own(transport, upstream.namespace);
   await requireKinds(transport, ['approvalrequests', 'approvalrequests/status']);
   metrics.leader.set(0);
+  // A file that is missing is found now, not when this replica comes to lead.
+  for (const channel of createChannels(notifications)) await channel.close();
   const outcomePatience = Math.max(controller.outcomePatience, upstream.requestTimeout + upstream.connectTimeout);
   const election = new LeaderElection({
     own,
@@ -51,7 +54,7 @@ export async function startControllers(
     identity: `${hostname()}_${randomBytes(6).toString('hex')}`,
     leaseDuration: controller.leaseDuration,
     lead: async (signal) => {
-      const approvals = new Approvals({ transport, own, log, metrics, ...controller, outcomePatience });
+      const approvals = new Approvals({ transport, own, log, metrics, ...controller, outcomePatience, notifications });
       await approvals.run(signal);
     },
     onChange: (leads) => {

@@ -194,6 +194,17 @@ export class Metrics {
     'code',
   );
   readonly recordingEnabled = this.#gauge('recording_enabled', '1 where the configuration has a recording section.');
+  readonly notifications = this.#counter(
+    'notifications_total',
+    'Messages to people about requests that wait, by what became of each try.',
+    'channel',
+    'result',
+  );
+  readonly notificationsWaiting = this.#gauge(
+    'notifications_waiting',
+    'Messages that a channel has not taken yet.',
+    'channel',
+  );
   readonly limitsHit = this.#counter('limits_hit_total', 'Requests refused by a limit of their caller.', 'limit');
   readonly logLinesDropped = this.#counter('log_lines_dropped_total', 'Log lines dropped because nobody read the log.');
   readonly buildInfo = this.#gauge('build_info', 'Always 1; version of the gateway and of Node.js.', 'version', 'node');

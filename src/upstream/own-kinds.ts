@@ -27,6 +27,8 @@ export const OWN_KINDS = {
   SessionRecording: sallyport('sessionrecordings', 'GatewayNamespace'),
   // Its own Secrets only, even where RBAC would give more.
   Secret: { group: '', version: 'v1', resource: 'secrets', placement: 'GatewayNamespace', names: /^sallyport-/ },
+  // Made, never read.
+  Event: { group: '', version: 'v1', resource: 'events', placement: 'AnyNamespace' },
   Lease: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases', placement: 'GatewayNamespace' },
 } as const satisfies Record<string, OwnKind>;
 
