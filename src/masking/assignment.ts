@@ -1,8 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import type { Finding } from './finding.ts';
 import { classifyName, isPlausible, type NameClass } from './secret-name.ts';
 
 const MAX_NAME = 96;
 const MAX_VALUE = 65_536;
+/** Of a value that nothing encloses. */
+const MAX_PLAIN = 16_384;
 const BACKSLASH = 0x5c;
 
 /** What a program assigns: a call, a function, an element; the secret is not in the text. */
@@ -11,7 +14,7 @@ const CODE =
 
 /** Words at which names of secrets are looked for. */
 export const NAME_KEYWORDS: readonly string[] = [
-  ...['pass', 'pwd', 'secret', 'token', 'apikey', 'key', 'cred', 'psk', 'jwt', 'bearer', 'sessid', 'sid', 'sig'],
+  ...['pass', 'pwd', 'pw', 'secret', 'token', 'key', 'cred', 'psk', 'jwt', 'bearer', 'sessid', 'sid', 'sig', 'auth'],
 ];
 
 /**
@@ -23,13 +26,21 @@ export const NAME_KEYWORDS: readonly string[] = [
 export function readAssignment(text: string, at: number): Finding | undefined {
   let start = at;
   while (start > 0 && at - start < MAX_NAME && isNameChar(text.charCodeAt(start - 1))) start--;
+  // \napi_key: the letter belongs to the escape.
+  if (start < at && text.charCodeAt(start - 1) === BACKSLASH && 'nrt'.includes(text[start]!)) start++;
   let end = at;
   while (end < text.length && end - at < MAX_NAME && isNameChar(text.charCodeAt(end))) end++;
-  const value = valueRange(text, start, end);
-  if (value === undefined) return undefined;
-  const named = classifyName(nameBetween(text, start, end));
-  if (named === 'none') return undefined;
-  return judge(text, value, named);
+  const name = nameBetween(text, start, end);
+  let named = classifyName(name);
+  // "API key", "access token": two words in a sentence.
+  if (named === 'none') {
+    const before = /(?:^|[^A-Za-z])([A-Za-z]{2,12}) $/.exec(text.slice(Math.max(0, start - 16), start))?.[1];
+    if (before === undefined) return undefined;
+    named = classifyName(`${before}_${name}`);
+    if (named === 'none') return undefined;
+  }
+  const value = valueRange(text, start, end) ?? looseRange(text, start, end, named);
+  return value === undefined ? undefined : judge(text, value, named);
 }
 
 function nameBetween(text: string, start: number, end: number): string {
@@ -43,16 +54,30 @@ function nameBetween(text: string, start: number, end: number): string {
 function judge(text: string, { start, end }: Range, named: NameClass): Finding | undefined {
   if (end - start > MAX_VALUE) return undefined;
   const value = text.slice(start, end);
-  if (!isPlausible(value, named)) return undefined;
+  if (!isPlausible(value, named) || isBinary(value)) return undefined;
   // `user:${PASSWORD}@` and the like: a reference inside is a template, not a secret.
   if (/\$\{[A-Za-z_.]+\}|\{\{.*\}\}/.test(value)) return undefined;
-  return { start, end, kind: named === 'password' ? 'generic-password' : 'generic-credential' };
+  return { start, end, kind: kindOf(named) };
+}
+
+/** In a program or a picture two letters and a sign stand by chance. */
+function isBinary(value: string): boolean {
+  if (/[\0-\x08\x0e-\x1f\x7f]/.test(value)) return true;
+  const high = value.match(/[\x80-\xff]/g)?.length ?? 0;
+  return high * 4 > value.length && !isUtf8(Buffer.from(value, 'latin1'));
+}
+
+/** The kind of a value that only its name tells of. */
+export function kindOf(named: NameClass): string {
+  return named === 'password' ? 'generic-password' : named === 'pair' ? 'basic-auth' : 'generic-credential';
 }
 
 interface Range {
   readonly start: number;
   readonly end: number;
 }
+
+const ELEMENT = /[^<>\n\\]{1,1024}(?=<)/y;
 
 function valueRange(text: string, nameStart: number, nameEnd: number): Range | undefined {
   let at = nameEnd;
@@ -70,8 +95,53 @@ function valueRange(text: string, nameStart: number, nameEnd: number): Range | u
     const second = text.charCodeAt(at);
     if (second === 0x3d || second === 0x3e) at++; // == => :=
     at = skipBlanks(text, at);
+  } else if (sign === 0x3e && at === nameEnd && text[nameStart - 1] === '<') {
+    // <password>…</password>
+    ELEMENT.lastIndex = at + 1;
+    const content = text[nameStart] === '/' ? undefined : ELEMENT.exec(text)?.[0];
+    return content === undefined ? undefined : { start: at + 1, end: at + 1 + content.length };
+  } else if (sign === 0x7c && /\|[ `*]{0,4}$/.test(text.slice(Math.max(0, nameStart - 6), nameStart))) {
+    // | API_KEY | … |
+    at = skipBlanks(text, at + 1);
+    const cell = /[^|\n]{1,1024}(?= *\|)/y;
+    cell.lastIndex = at;
+    const length = cell.exec(text)?.[0].trimEnd().length ?? 0;
+    return length === 0 ? undefined : { start: at, end: at + length };
   } else if (!isFlag(text, nameStart) || quoted || at === blanksFrom) return undefined;
   return readValue(text, at, nameStart, sign === 0x3d);
+}
+
+const INTRODUCES = /(?:^|[\s;&|"']|\\n)(?:ENV|ARG|setx|SET|login \S{1,128}|account \S{1,128}) {1,4}$/;
+/** What ends a value that only a blank sets off from its name: the line's end, written out or not, or its quote. */
+const LOOSE =
+  /[ \t]{1,8}(?:(?:is|was|will be)[:]? {1,4})?((?:\\{0,4}["'])?)([^\s"'\\]{4,256})\1(?=\s*(?:$|\r|\n|\\[nr"]|,? (?:and|valid|for|until)\b|[.,;](?:\s|$)|"))/y;
+
+/**
+ * `password x` with nothing between: as a line of its own (.netrc, redis.conf), behind a word that introduces names (ENV, setx,
+ * `login x`), or in a sentence (`your password is x`). Prose has the same form, so the value must not look like a word.
+ */
+function looseRange(text: string, nameStart: number, nameEnd: number, named: NameClass): Range | undefined {
+  LOOSE.lastIndex = nameEnd;
+  const found = LOOSE.exec(text);
+  if (found === null) return undefined;
+  const value = found[2]!.replace(/[.,;]$/, '');
+  const start = nameEnd + found[0].length - found[2]!.length - found[1]!.length;
+  const range = { start, end: start + value.length };
+  const before = text.slice(Math.max(0, nameStart - 160), nameStart);
+  if (INTRODUCES.test(before)) return range;
+  const isSentence = /^[ \t]+(?:is|was|will)\b/.test(found[0]);
+  const isLine =
+    /(?:^|[\n\r>]|\\n)[ \t]*$/.test(before) || /\d\d:\d\d:\d\d\S{0,24} (?:std(?:out|err) [FP] )?[ \t]*$/.test(before);
+  if (!isSentence && !isLine) return undefined;
+  // kubectl and its kin say `secret shop-db-2` on a line of its own: a machine's credential is longer and wilder.
+  const floor = named === 'password' ? 6 : 16;
+  return value.length >= floor && isWild(value) ? range : undefined;
+}
+
+/** Digits among letters, and no name of an object or a version. */
+function isWild(value: string): boolean {
+  if (!/[A-Za-z]/.test(value) || !(/[0-9]/.test(value) || /[a-z][A-Z].*[a-z]/.test(value))) return false;
+  return !/^(?:v?\d+(?:\.\d+)*|[a-z]+(?:[-.][a-z]+)*-?\d{1,3}|\d+[a-z]{1,3}|[a-z/]+(?::[a-z0-9.]+)?)$/.test(value);
 }
 
 function readValue(text: string, at: number, nameStart: number, equals: boolean): Range | undefined {
@@ -83,7 +153,7 @@ function readValue(text: string, at: number, nameStart: number, equals: boolean)
     return { start, end: closing(text, start, quote, slashes) };
   }
   let end = at;
-  while (end < text.length && end - at <= MAX_VALUE && !endsPlain(text.charCodeAt(end))) end++;
+  while (end < text.length && end - at <= MAX_PLAIN && !endsPlain(text.charCodeAt(end))) end++;
   // \n or \" inside a JSON string ends what stands unquoted there.
   const value = text.slice(at, end);
   const escaped = value.search(/\\+["'nrt]/);

@@ -48,9 +48,13 @@ export const assigns: KeywordCheck = (bytes, at, _start, end) => {
   while (i < end && (CLASS[bytes[i]!]! & NAME) !== 0) if (++i - at > MAX_NAME) return true;
   if (i === end) return false;
   const c = bytes[i]!;
-  // = : blank tab " ' ` \
+  // = : > | blank tab " ' ` \
+  if (c === 0x3e || c === 0x7c) return true;
   return c === 0x3d || c === 0x3a || c === 0x20 || c === 0x09 || c === 0x22 || c === 0x27 || c === 0x60 || c === 0x5c;
 };
+
+/** ` -p` with something attached. */
+export const attached: KeywordCheck = (bytes, at, _start, end) => at + 3 < end && bytes[at + 3]! > 0x20;
 
 /** `://` with an `@` before what ends an authority. */
 export const hasUserinfo: KeywordCheck = (bytes, at, _start, end) => {

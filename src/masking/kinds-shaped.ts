@@ -1,7 +1,8 @@
+import { kindOf } from './assignment.ts';
 import type { Family } from './detector.ts';
 import type { Finding } from './finding.ts';
-import { hasUserinfo, type KeywordCheck } from './keyword-check.ts';
-import { isStandIn } from './secret-name.ts';
+import { assigns, attached, hasUserinfo, type KeywordCheck } from './keyword-check.ts';
+import { classifyName, isPair, isPlausible, isStandIn } from './secret-name.ts';
 
 /** A kind that takes more than an expression: read by hand from where its keyword stands. */
 export interface ShapedKind {
@@ -20,6 +21,11 @@ export const SHAPED_KINDS: readonly ShapedKind[] = [
   { family: 'credentials', keywords: ['authorization'], read: readAuthorization },
   { family: 'credentials', keywords: ['bearer ', 'basic ', 'bearer%00'], read: readScheme },
   { family: 'credentials', keywords: ['cookie'], read: readCookies },
+  { family: 'credentials', keywords: ['@tcp(', '@unix('], read: readDsn },
+  { family: 'credentials', keywords: ['-u ', '--user ', '--user=', '--proxy-user '], read: readUserFlag },
+  { family: 'credentials', keywords: [' -p'], check: attached, read: readAttachedPassword },
+  { family: 'credentials', keywords: [':0000:'], read: readPgpass },
+  { family: 'tokens-by-name', keywords: ['value', 'default'], check: assigns, read: readNamedValue },
   { family: 'private-keys', keywords: ['private key'], read: readArmour },
 ];
 
@@ -36,9 +42,87 @@ function readUserinfo(text: string, at: number): Finding[] {
     if (c === 0x3a && colon === -1) colon = i;
     if (c === 0x40) end = i;
   }
-  if (end === -1 || colon === -1 || colon > end - 2) return [];
+  if (end === -1) return [];
+  // A token in the user's place.
+  if (colon === -1 || colon > end) {
+    const user = text.slice(from, end);
+    const isToken = user.length >= 20 && /^[A-Za-z0-9_-]+$/.test(user) && /[0-9]/.test(user) && /[A-Za-z]/.test(user);
+    return isToken ? [{ start: from, end, kind: 'url-credentials' }] : [];
+  }
+  if (colon > end - 2) return [];
   const value = text.slice(colon + 1, end);
   return isStandIn(value) || value.includes('${') ? [] : [{ start: colon + 1, end, kind: 'url-credentials' }];
+}
+
+/** `user:password@tcp(host:3306)/database`, as Go's MySQL driver reads it. */
+function readDsn(text: string, at: number): Finding[] {
+  let start = at;
+  while (start > 0 && at - start < 256 && !/[\s"'`=:/\\]/.test(text[start - 1]!)) start--;
+  const value = text.slice(start, at);
+  if (text[start - 1] !== ':' || value.length < 3 || isStandIn(value)) return [];
+  return [{ start, end: at, kind: 'url-credentials' }];
+}
+
+/** What stands before on the same line, as far as it is looked at. */
+function lineBefore(text: string, at: number): string {
+  return text.slice(Math.max(text.lastIndexOf('\n', at - 1) + 1, at - 512), at);
+}
+
+/** `curl -u user:password`. */
+function readUserFlag(text: string, at: number): Finding[] {
+  const lead = match(/--?(?:u|user|proxy-user)[ =]{1,4}["']?[^\s:"'\\]{1,128}:/y, text, at);
+  if (lead === undefined || !/(?:\b|\\n)(?:curl|http|https|wget)\b/.test(lineBefore(text, at))) return [];
+  const start = at + lead.length;
+  const value = match(/[^\s"'\\]{3,256}/y, text, start);
+  if (value === undefined || /^\d{1,6}$/.test(value) || isStandIn(value)) return [];
+  return [{ start, end: start + value.length, kind: 'basic-auth' }];
+}
+
+/** `mysql -pPASSWORD`. */
+function readAttachedPassword(text: string, at: number): Finding[] {
+  const start = at + 3;
+  const value = match(/["']?[^\s"'\\]{4,256}/y, text, start);
+  if (
+    value === undefined ||
+    !/(?:\b|\\n)(?:mysql|mariadb|mysqldump|mysqladmin|mysqlsh|sshpass)\b/.test(lineBefore(text, at))
+  )
+    return [];
+  const quote = /^["']/.test(value) ? 1 : 0;
+  return isStandIn(value.slice(quote))
+    ? []
+    : [{ start: start + quote, end: start + value.length, kind: 'generic-password' }];
+}
+
+/** A line of .pgpass: host, port, database, user, password. */
+function readPgpass(text: string, at: number): Finding[] {
+  const host = lineBefore(text, at).match(/(?:^|[\s"']|\\n)([A-Za-z*][A-Za-z0-9.*-]{0,252}|\d{1,3}(?:\.\d{1,3}){3})$/);
+  const lead = match(/:\d{4,5}:[A-Za-z0-9_*-]{1,64}:[A-Za-z0-9_.*-]{1,64}:/y, text, at);
+  if (host === null || lead === undefined) return [];
+  const start = at + lead.length;
+  const value = match(/(?:[^\s:"'\\]|\\[:\\]){4,256}(?=\s|$|["']|\\n)/y, text, start);
+  return value === undefined || isStandIn(value)
+    ? []
+    : [{ start, end: start + value.length, kind: 'generic-password' }];
+}
+
+const NAMED_BEFORE =
+  /(?:name|key)(?:[\\"']{0,8} {0,4}[:=] {0,4}[\\"']{0,8}|>)([A-Za-z0-9_./-]{2,96}?)(?:\\[nrt]|<\/(?:name|key)>|[\\"',{< ]){0,40}$/i;
+
+/** `{"name": "DB_PASSWORD", "value": "…"}`, `<add key="…" value="…"/>` on one line. */
+function readNamedValue(text: string, at: number): Finding[] {
+  const before = text.slice(Math.max(0, at - 160), at);
+  const name = NAMED_BEFORE.exec(before)?.[1];
+  if (name === undefined) return [];
+  const named = classifyName(name);
+  const lead = match(/(?:value|default)s?(?:[\\"']{0,8} {0,4}[:=] {0,4}|>)/iy, text, at);
+  if (named === 'none' || lead === undefined) return [];
+  const start = at + lead.length;
+  const slashes = match(/\\{0,8}["']/y, text, start);
+  const from = start + (slashes?.length ?? 0);
+  const value = match(slashes === undefined ? /[^\s"'\\,}\]<]{4,4096}/y : /[^"'\\\n]{4,4096}/y, text, from);
+  return value !== undefined && isPlausible(value, named)
+    ? [{ start: from, end: from + value.length, kind: kindOf(named) }]
+    : [];
 }
 
 /** `Authorization: Scheme credentials`, as a header line, a JSON member or an argument. */
@@ -61,12 +145,6 @@ function readScheme(text: string, at: number): Finding[] {
   const fits = isBasic ? isPair(value) : value.length >= 16 && /[0-9]/.test(value);
   const start = at + scheme.length;
   return fits ? [{ start, end: start + value.length, kind: isBasic ? 'basic-auth' : 'bearer-token' }] : [];
-}
-
-/** RFC 7617: base64 of `user:password`. */
-function isPair(value: string): boolean {
-  const pair = Buffer.from(value, 'base64').toString('latin1');
-  return pair.includes(':') && !/[\0-\x1f]/.test(pair);
 }
 
 function plainValue(text: string, from: number, kind: string): Finding[] {

@@ -1,33 +1,101 @@
+import { kindOf } from './assignment.ts';
 import { decodeText } from './encoded.ts';
 import { type Finding, joined } from './finding.ts';
+import { classifyName, isPlausible, type NameClass } from './secret-name.ts';
 
 // What stands before the body of a key on each line: indentation, a bar, a diff's sign, a timestamp.
-const LEAD = /(?:\S{0,12}\d\d:\d\d:\d\d\S{0,24} )?[ \t|>*#+"',]{0,40}/y;
+const TIME = '(?:\\S{0,12}\\d\\d:\\d\\d:\\d\\d\\S{0,24} (?:std(?:out|err) [FP] )?)?';
+const LEAD = new RegExp(`${TIME}[ \\t|>*#+"',]{0,40}`, 'y');
 const BODY = /(?:[A-Za-z0-9+/=]{0,512}|[A-Z][A-Za-z0-9-]{1,40}: ?[^\n]{0,200})[\\nr"', \t]{0,8}\r?(?=\n|$)/y;
+const RECORD = /[A-Za-z0-9+/=]{8,512}(?=[\\"'])/y;
+const WRAPPED =
+  /^((?:\S{0,12}\d\d:\d\d:\d\d\S{0,24} (?:std(?:out|err) [FP] )?)?[ \t]{0,64})([A-Za-z0-9+/]{4,76}={0,2})\r?$/;
+const MAY_LABEL = /(?:name|key|variable)["']?[ \t]{0,8}[:=> ]/;
 const END = /-{2,5}END [A-Z0-9 ]{1,40}-{0,5}/y;
 const MAX_BLOCK_LINES = 1024;
 
-const HEADER = /^([ ]{0,64})(data|stringData):[ \t]*\r?$/;
+const HEADER = new RegExp(`^${TIME}([ ]{0,64})(data|stringData):[ \\t]*\\r?$`);
+const TIMED = new RegExp(TIME, 'y');
 const MEMBER = /^([ ]{0,80})(?:[A-Za-z0-9._-]{1,253}|"[^"]{1,253}"):(?:[ \t]+(.*?))?[ \t]*\r?$/;
 
-/** What one line leaves behind for the next: an unfinished key block, the data of a Secret in YAML. */
+/** A line that names what the next one gives the value of: env in YAML, properties in XML and JSON, variables of Terraform. */
+const LABEL =
+  /^(?:\S{0,12}\d\d:\d\d:\d\d\S{0,24} (?:std(?:out|err) [FP] )?)?[ \t]{0,64}(?:- {1,4})?(?:\{ ?)?(?:["']?(?:name|key)["']?[ \t]{0,8}[:=][ \t]{0,8}["']?([A-Za-z0-9_./-]{2,96})["']?,?|<(?:name|key)>([A-Za-z0-9_./-]{2,96})<\/(?:name|key)>|variable "([A-Za-z0-9_-]{2,96})" \{)[ \t]*\r?$/;
+const LABELLED =
+  /^((?:\S{0,12}\d\d:\d\d:\d\d\S{0,24} (?:std(?:out|err) [FP] )?)?[ \t]{0,64}(?:["']?(?:value|default)["']?[ \t]{0,8}[:=][ \t]{0,8}["']?|<value>))([^"'<\r\n]{4,4096})/;
+
+/** What one line leaves behind for the next: an unfinished key block, the data of a Secret in YAML, a name without its value. */
 export class LineState {
   private blockLines = 0;
+  /** What stood before the armour on its line, digits as 0: the lines after it may begin alike. */
+  private prefix = '';
   private data: { readonly indent: number; readonly plain: boolean; member: number } | undefined;
+  private label: NameClass = 'none';
+  /** Length of the lines of base64 that the last one was of, when something in it was masked: what was cut there goes on here. */
+  private wrapped = 0;
+  private readonly byName: boolean;
+
+  /** @param byName whether names tell of secrets */
+  constructor(byName = true) {
+    this.byName = byName;
+  }
 
   copy(): LineState {
-    const copy = new LineState();
+    const copy = new LineState(this.byName);
     copy.blockLines = this.blockLines;
+    copy.prefix = this.prefix;
+    copy.label = this.label;
+    copy.wrapped = this.wrapped;
     copy.data = this.data === undefined ? undefined : { ...this.data };
     return copy;
   }
 
   /** Completes findings over whole lines. @param text whole lines, or an unfinished last one */
   extend(text: string, found: readonly Finding[]): readonly Finding[] {
-    const withBlocks =
-      this.blockLines > 0 || found.some(({ open }) => open === true) ? this.blocks(text, found) : found;
-    if (this.data === undefined && !text.includes('data:') && !text.includes('Data:')) return withBlocks;
-    return joined([...withBlocks, ...this.yaml(text)]);
+    let all = this.blockLines > 0 || found.some(({ open }) => open === true) ? this.blocks(text, found) : found;
+    if (this.data !== undefined || text.includes('data:') || text.includes('Data:')) all = [...all, ...this.yaml(text)];
+    if (this.byName && (this.label !== 'none' || MAY_LABEL.test(text))) all = [...all, ...this.labelled(text)];
+    if (this.wrapped > 0 || all.length > 0) all = [...all, ...this.wrappedLines(text, all)];
+    return all === found ? found : joined([...all]);
+  }
+
+  /** Base64 in lines of 64 or 76 characters is one text, of which each line is decoded alone. */
+  private wrappedLines(text: string, found: readonly Finding[]): Finding[] {
+    const findings: Finding[] = [];
+    let at = 0;
+    for (const line of linesOf(text)) {
+      const run = WRAPPED.exec(line);
+      const [, lead = '', body = ''] = run ?? [];
+      const start = at + lead.length;
+      const end = start + body.length;
+      const goesOn = run !== null && this.wrapped > 0 && end - start <= this.wrapped;
+      if (goesOn) findings.push({ start, end, kind: 'encoded', silent: true });
+      const isHit = goesOn || found.some((one) => one.start >= start && one.end <= end && one.end > one.start);
+      this.wrapped = run !== null && isHit && (end - start === 64 || end - start === 76) ? end - start : 0;
+      at += line.length + 1;
+    }
+    return findings;
+  }
+
+  private labelled(text: string): Finding[] {
+    const findings: Finding[] = [];
+    let at = 0;
+    for (const line of linesOf(text)) {
+      if (this.label !== 'none') {
+        const [, lead = '', rest = ''] = LABELLED.exec(line) ?? [];
+        const start = lead.length;
+        const content = rest.trimEnd();
+        if (content !== '' && !/^[|>]/.test(content) && isPlausible(content, this.label))
+          findings.push({ start: at + start, end: at + start + content.length, kind: kindOf(this.label) });
+      }
+      const label = LABEL.exec(line);
+      const name = label?.[1] ?? label?.[2] ?? label?.[3];
+      // One line may stand between: a description, a type.
+      if (name !== undefined) this.label = classifyName(name);
+      else if (line.trim() !== '') this.label = 'none';
+      at += line.length + 1;
+    }
+    return findings;
   }
 
   private blocks(text: string, found: readonly Finding[]): Finding[] {
@@ -43,6 +111,8 @@ export class LineState {
       result.push(finding);
       if (finding.open !== true) continue;
       this.blockLines = 1;
+      const before = text.slice(text.lastIndexOf('\n', finding.start) + 1, finding.start);
+      this.prefix = before.length <= 160 ? before.replace(/[0-9]+/g, '0') : '';
       const newline = text.indexOf('\n', finding.end);
       if (newline !== -1) swallow(newline + 1);
     }
@@ -56,7 +126,8 @@ export class LineState {
   private runOn(text: string, from: number): number {
     let at = from;
     while (at < text.length) {
-      const lead = at + matched(LEAD, text, at);
+      const alike = this.prefix === '' ? 0 : alikeLength(text, at, this.prefix);
+      const lead = at + (alike > 0 ? alike : matched(LEAD, text, at));
       const newline = text.indexOf('\n', at);
       const next = newline === -1 ? text.length : newline + 1;
       const armour = matched(END, text, lead);
@@ -65,7 +136,10 @@ export class LineState {
         const rest = text.slice(lead + armour, next);
         return rest.trim() === '' ? next : lead + armour;
       }
-      const body = matched(BODY, text, lead);
+      let body = matched(BODY, text, lead);
+      // In a record of its own, something follows on the line.
+      if (alike > 5 && body === 0 && matched(RECORD, text, lead) > 0)
+        body = (newline === -1 ? text.length : newline) - lead;
       if (lead + body < (newline === -1 ? text.length : newline) || ++this.blockLines > MAX_BLOCK_LINES) {
         this.blockLines = 0;
         return at;
@@ -79,7 +153,7 @@ export class LineState {
   private yaml(text: string): Finding[] {
     const findings: Finding[] = [];
     let at = 0;
-    for (const line of text.split('\n')) {
+    for (const line of linesOf(text)) {
       const finding = this.yamlLine(line, at);
       if (finding !== undefined) findings.push(finding);
       at += line.length + 1;
@@ -94,8 +168,11 @@ export class LineState {
       return undefined;
     }
     const { data } = this;
-    const text = line.trimEnd();
-    if (data === undefined || text === '') return undefined;
+    const whole = line.trimEnd();
+    if (data === undefined || whole === '') return undefined;
+    const time = matched(TIMED, whole, 0);
+    at += time;
+    const text = whole.slice(time);
     const indent = text.length - text.trimStart().length;
     if (indent <= data.indent) {
       this.data = undefined;
@@ -103,7 +180,7 @@ export class LineState {
     }
     const range = (start: number): Finding => ({ start: at + start, end: at + text.length, kind: 'secret-data' });
     if (data.plain && data.member !== -1 && indent > data.member) return range(indent);
-    const member = MEMBER.exec(line);
+    const member = MEMBER.exec(text);
     if (member === null) return undefined;
     data.member = indent;
     const value = member[2] ?? '';
@@ -120,6 +197,27 @@ function isData(value: string): boolean {
     /^[A-Za-z0-9+/]+={0,2}$/.test(value) &&
     decodeText(value, 4) !== undefined
   );
+}
+
+/** Without what would stand behind the last line's end: it is no line yet. */
+function linesOf(text: string): string[] {
+  const lines = text.split('\n');
+  if (lines[lines.length - 1] === '') lines.pop();
+  return lines;
+}
+
+/** How far a line begins as the block's first did, whatever its numbers are; 0 where it does not. */
+function alikeLength(text: string, from: number, prefix: string): number {
+  let at = from;
+  for (let i = 0; i < prefix.length; i++) {
+    if (prefix[i] === '0') {
+      const digits = at;
+      while (at < text.length && text.charCodeAt(at) >= 0x30 && text.charCodeAt(at) <= 0x39) at++;
+      if (at === digits) return 0;
+    } else if (text[at] === prefix[i]) at++;
+    else return 0;
+  }
+  return at - from;
 }
 
 function matched(pattern: RegExp, text: string, at: number): number {

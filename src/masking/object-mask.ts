@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { SallyportError } from '../errors.ts';
+import { kindOf } from './assignment.ts';
 import { inflate } from './encoded.ts';
 import { fieldPaths } from './field-paths.ts';
 import { maskManifest } from './helm-manifest.ts';
@@ -342,8 +343,7 @@ class ObjectMask {
     const replace: Replace = (finding, value) => replacer(plan, this.object, at ?? this.pathText())(finding, value);
     const named = plan.recognizer.byName ? name.named : 'none';
     if (named !== 'none' && !holdsMarker(text) && isPlausible(text, named) && !/[\n{]/.test(text)) {
-      const kind = named === 'password' ? 'generic-password' : 'generic-credential';
-      return replace({ start: 0, end: text.length, kind }, text);
+      return replace({ start: 0, end: text.length, kind: kindOf(named) }, text);
     }
     if (JSON_TEXT.test(text)) {
       const nested = this.nested(text);

@@ -1,3 +1,4 @@
+import { withoutAnsi } from './ansi.ts';
 import { NAME_KEYWORDS, readAssignment } from './assignment.ts';
 import { type Detector, FAMILIES, type Family } from './detector.ts';
 import { base64Runs, beginsAsText, decodeText, someRun, unescapeUrl } from './encoded.ts';
@@ -7,6 +8,7 @@ import { KeywordGate } from './keyword-gate.ts';
 import { CREDENTIAL_KINDS } from './kinds-credentials.ts';
 import { ibanLength, PERSONAL_KINDS } from './kinds-personal.ts';
 import { SHAPED_KINDS } from './kinds-shaped.ts';
+import { LineState } from './line-state.ts';
 import { holdsMarker, MARKER } from './marker.ts';
 
 /** A rule's own pattern, with a linear-time matcher. */
@@ -116,16 +118,20 @@ export class Recognizer {
     const findings: Finding[] = [];
     const own = new Set<OwnPattern>(this.ungated);
     let past = 0;
+    // What a name's value holds belongs to it: names inside need not be read again.
+    let pastNamed = 0;
     this.gate.each(bytes, 0, bytes.length, (keyword, at) => {
       const patterns = this.gated.get(keyword);
       if (patterns !== undefined) for (const pattern of patterns) own.add(pattern);
       // Inside a block that runs on nothing more need be found.
       if (at < past) return;
       for (const { read, check } of this.readers[keyword]!) {
+        if (check === assigns && at < pastNamed) continue;
         if (check !== undefined && !check(bytes, at, 0, bytes.length)) continue;
         for (const finding of read(text, at)) {
           findings.push(finding);
           if (finding.kind === 'private-key') past = Math.max(past, finding.end);
+          if (check === assigns && finding.start <= at + 64) pastNamed = Math.max(pastNamed, finding.end);
         }
       }
     });
@@ -154,7 +160,8 @@ export class Recognizer {
   private findInside(encoded: string, depth: number): { kind: string } | undefined {
     const bytes = decodeText(encoded);
     if (bytes === undefined) return undefined;
-    const inner = this.find(bytes.toString('latin1'), bytes, depth + 1);
+    const { text } = withoutAnsi(bytes.toString('latin1'));
+    const inner = new LineState(this.byName).extend(text, this.find(text, undefined, depth + 1));
     return inner.length === 0 ? undefined : { kind: inner[0]!.kind };
   }
 
@@ -165,7 +172,7 @@ export class Recognizer {
     // Inside one that began further left.
     if (start === at || text[start - 1] === '%') return [];
     let end = at;
-    while (end < text.length && end - at < 4096 && /[A-Za-z0-9%._~+-]/.test(text[end]!)) end++;
+    while (end < text.length && end - at < 4096 && /[A-Za-z0-9%._~+!*$-]/.test(text[end]!)) end++;
     const inner = this.find(unescapeUrl(text.slice(start, end)), undefined, MAX_DEPTH);
     return inner.length === 0 ? [] : [{ start, end, kind: inner[0]!.kind }];
   }

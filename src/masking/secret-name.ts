@@ -1,7 +1,24 @@
-/** What a name says about the value beside it: a word that people choose, a machine's credential, or nothing. */
-export type NameClass = 'none' | 'password' | 'credential';
+/**
+ * What a name says about the value beside it: a word that people choose, a machine's credential, a name and a password in
+ * base64, or nothing.
+ */
+export type NameClass = 'none' | 'password' | 'credential' | 'pair';
 
-const PASSWORDS = new Set(['password', 'passwd', 'pwd', 'pass', 'passphrase', 'passcode', 'pw', 'passwort', 'psk']);
+const PASSWORDS = new Set([
+  'password',
+  'passwd',
+  'pwd',
+  'pass',
+  'passphrase',
+  'passcode',
+  'pw',
+  'passwort',
+  'psk',
+  'requirepass',
+  'masterauth',
+  'bindpw',
+  'rootpw',
+]);
 const CREDENTIALS = new Set([
   ...['secret', 'token', 'apikey', 'apitoken', 'authtoken', 'accesstoken', 'secretkey', 'accesskey', 'privatekey'],
   ...['credential', 'credentials', 'creds', 'jwt', 'bearer', 'sessionid', 'sessid', 'sid', 'signature', 'sig'],
@@ -37,7 +54,20 @@ const KEYED = new Set([
     'ingestion',
     'jwt',
   ],
-  ...['subscription', 'server', 'user', 'bot', 'consumer', 'mac', 'wrapping', 'unseal', 'recovery', 'partner', 'pre'],
+  ...[
+    'subscription',
+    'preshared',
+    'server',
+    'user',
+    'bot',
+    'consumer',
+    'mac',
+    'wrapping',
+    'unseal',
+    'recovery',
+    'partner',
+    'pre',
+  ],
 ]);
 /** Words that only say which one of several it is, or that what follows is the thing itself. */
 const NEUTRAL = new Set([
@@ -57,7 +87,7 @@ const NEUTRAL = new Set([
 const MAX_NAME = 128;
 /** One of these is in every name that says something. */
 export const SECRET_WORDS: readonly string[] = [
-  ...['pass', 'pw', 'psk', 'secret', 'token', 'key', 'cred', 'jwt', 'bearer', 'sess', 'sid', 'sig'],
+  ...['pass', 'pw', 'psk', 'secret', 'token', 'key', 'cred', 'jwt', 'bearer', 'sess', 'sid', 'sig', 'auth'],
 ];
 const SAYS_SOMETHING = new RegExp(SECRET_WORDS.join('|'), 'i');
 
@@ -73,6 +103,7 @@ export function classifyName(name: string): NameClass {
   if (PASSWORDS.has(last) || /(?:password|passwd|passphrase)$/.test(last)) return 'password';
   // PGPASS, MYSQLPWD: an abbreviation at the end of a short compound.
   if (/^[a-z]{2,8}(?:pwd|pass)$/.test(last) && !/(?:by|com|sur|tres|tre)pass$/.test(last)) return 'password';
+  if (last === 'auth') return 'pair';
   if (CREDENTIALS.has(last)) return last === 'sid' && words.length === 1 ? 'none' : 'credential';
   if (/^[a-z]{2,}(?:secret|token|apikey)$/.test(last)) return 'credential';
   if (last !== 'key' && last !== 'keys') return 'none';
@@ -105,14 +136,22 @@ export function isStandIn(value: string): boolean {
 /** Whether a value under such a name can be what the name says, rather than a setting about it. */
 export function isPlausible(value: string, as: NameClass): boolean {
   if (as === 'none' || value.length < 4 || isStandIn(value)) return false;
+  if (as === 'pair') return isPair(value);
   if (/^\d+$/.test(value)) return as === 'password' ? value.length >= 4 : value.length >= 8;
-  if (/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h|d|w|y|[kKMGT]i?B?))+$/.test(value)) return false;
+  if (value.length < 8 && /^(?:\d{1,5}(?:\.\d+)?(?:ns|us|ms|s|m|h|d|w|y|[kKMGT]i?B?)){1,3}$/.test(value)) return false;
   if (/^(?:https?|file|unix):\/\//i.test(value) || /^\.{0,2}(?:\/[a-z][a-z0-9._-]{0,31}){2,}\/?$/.test(value))
     return false;
   if (as === 'password') return true;
   // A machine's credential is never a word: `secret: ledger-prod-credentials` is a reference, `token: refreshed` prose.
   if (value.length < 8 || /^[A-Z]?[a-z]+(?:[-._/ ][a-z]+)*$/.test(value)) return false;
   return !/^[A-Z][A-Z_]+$/.test(value);
+}
+
+/** RFC 7617: base64 of `user:password`. */
+export function isPair(value: string): boolean {
+  if (value.length < 8 || !/^[A-Za-z0-9+/_-]+={0,2}$/.test(value)) return false;
+  const pair = Buffer.from(value, 'base64').toString('latin1');
+  return /^[^:\0-\x1f\x7f-\xff]{1,128}:[^\0-\x1f\x7f]{3,}$/.test(pair);
 }
 
 function isOneCharacter(value: string): boolean {

@@ -27,13 +27,14 @@ export class TextMask {
   /** How much of `held` was passed on by a flush. */
   private passed = 0;
   private maskedFrom = -1;
-  private readonly state = new LineState();
+  private readonly state: LineState;
   private readonly recognizer: Recognizer;
   private readonly replace: Replace;
   private readonly keepLength: boolean;
 
   constructor(recognizer: Recognizer, replace: Replace, { keepLength = false }: TextMaskOptions = {}) {
     this.recognizer = recognizer;
+    this.state = new LineState(recognizer.byName);
     this.replace = replace;
     this.keepLength = keepLength;
   }
