@@ -23,6 +23,11 @@ For policy authors
   sallyport cel FILE.jsonl                    run CEL cases, as Kubernetes would answer them
   sallyport mask FILE | - [--rules FILE]      try masking out, with the gateway's own engines
 
+For auditors, from the store of recordings
+  sallyport recording list | show | search    what agents did
+  sallyport recording replay NAME             play it in this terminal
+  sallyport recording export NAME             as asciicast, Kubernetes audit Events, OCSF
+
   sallyport version | help
 
 Every command has --help where there is more to say; docs/ has a page for each.
@@ -64,6 +69,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   approvals: async (args) => (await import('./approvals-command.ts')).runApprovals(args, io),
   approve: async (args) => (await import('./decide-command.ts')).runApprove(args, io),
   deny: async (args) => (await import('./decide-command.ts')).runDeny(args, io),
+  recording: async (args) => (await import('./recording-command.ts')).runRecording(args, io),
   cel: async (args) => (await import('./cel-command.ts')).runCel(args, io),
   mask: async (args) => (await import('./mask-command.ts')).runMask(args, io),
   version: async () => {

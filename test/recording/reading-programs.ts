@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { cacheFolder, PLATFORM } from '../cluster/cache-folder.ts';
+import { withFileLock } from '../cluster/file-lock.ts';
+
+const run = promisify(execFile);
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const PACKAGES = ['asciinema==2.4.0', 'ocsf-json-schema==1.2.0', 'jsonschema==4.26.0'];
+
+/** A Python with asciinema and the published OCSF schemas, in a virtual environment in the cache folder; its `bin`. */
+export async function readingPython(): Promise<string> {
+  const folder = cacheFolder('python', 'recording-readers-1');
+  return await withFileLock(cacheFolder('python.lock'), 'making the Python environment', say, async () => {
+    if (existsSync(join(folder, 'ready'))) return join(folder, 'bin');
+    say(`installing ${PACKAGES.join(', ')}`);
+    await rm(folder, { recursive: true, force: true });
+    await run('python3', ['-m', 'venv', folder]);
+    await run(join(folder, 'bin', 'python3'), ['-m', 'pip', 'install', '--quiet', ...PACKAGES]);
+    await writeFile(join(folder, 'ready'), '');
+    return join(folder, 'bin');
+  });
+}
+
+/** The program over Kubernetes' own audit types, built into the cache folder. */
+export async function auditTypes(): Promise<string> {
+  const sources = join(import.meta.dirname, 'audit-types');
+  const hash = createHash('sha256');
+  for (const file of readdirSync(sources).sort()) hash.update(file).update(readFileSync(join(sources, file)));
+  const target = cacheFolder('audit-types', hash.digest('hex').slice(0, 16), PLATFORM, 'audit-types');
+  return await withFileLock(cacheFolder('audit-types.lock'), 'building the audit types', say, async () => {
+    if (existsSync(target)) return target;
+    await mkdir(dirname(target), { recursive: true });
+    const unfinished = `${target}.unfinished`;
+    const flags = ['build', '-trimpath', '-mod=readonly', '-ldflags', '-s -w', '-o', unfinished, '.'];
+    await run('go', flags, { cwd: sources, env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' } });
+    renameSync(unfinished, target);
+    return target;
+  });
+}
