@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ApprovalRequest } from '../approval/approval-request.generated.ts';
-import { timestamp } from '../approval/condition.ts';
+import { cut, timestamp } from '../approval/condition.ts';
+import { escapeLine } from '../errors.ts';
 import { isStatus } from '../kubernetes/api-error.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Own } from '../upstream/own.ts';
@@ -43,7 +44,7 @@ export class Events {
         content: {
           involvedObject: { apiVersion: 'sallyport.dev/v1alpha1', kind: 'ApprovalRequest', namespace, name, uid },
           reason,
-          message: detail,
+          message: cut(escapeLine(detail), 1024),
           type: isWarning ? 'Warning' : 'Normal',
           source: { component: 'sallyport-controller' },
           firstTimestamp: now,

@@ -228,6 +228,7 @@ describe('the guard of approval requests inside the API server', { timeout: 180_
       'the decisions': { decisions: [word, { type: 'Approved', username: 'bob@shop.example', time }] },
       'the uses': { uses: [] },
       'a use': { uses: [{ requestID: 'x', time }] },
+      'uses and conditions at once': { uses: [], conditions: [approval] },
       'the time of the grant': { grantExpirationTime: '2025-01-01T00:00:00Z' },
       'the length of the grant': { grantDuration: '5m' },
     };

@@ -289,7 +289,7 @@ describe('the approvals controller on a real API server', { timeout: 240_000 }, 
       await second.stop();
       const name = await bench.pending();
       await say(bob, name, 'Approved');
-      await becomes(name, is('Approved'), 2_500);
+      await becomes(name, is('Approved'));
     } finally {
       await second.remove();
     }

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { buildSet, SALLYPORT, type StorySet } from './set.ts';
 import { type Actor, bold, dim, execute, Stage } from './stage.ts';
 
@@ -23,7 +23,7 @@ try {
   await set.strike();
 }
 
-async function play({ cluster, gatewayURL, gatewayCA, directory }: StorySet): Promise<void> {
+async function play({ cluster, gatewayURL, gatewayCA, directory, approverKubeconfig }: StorySet): Promise<void> {
   const home = join(directory, 'home');
   const kubeconfig = join(directory, 'cursor.kubeconfig');
   const admin: Actor = {
@@ -97,6 +97,12 @@ async function play({ cluster, gatewayURL, gatewayCA, directory }: StorySet): Pr
     says: /SP_POLICY_DENIED/,
   });
 
+  await askAPerson(agent, {
+    prompt: 'bob   $',
+    program: cluster.binaries.kubectl!,
+    env: { KUBECONFIG: approverKubeconfig, PATH: `${dirname(SALLYPORT)}:${process.env['PATH']}` },
+  });
+
   stage.scene('It tries to be somebody else, and to go around the gate.');
   await stage.run(agent, 'kubectl get secrets --as=system:admin', ['get', 'secrets', '--as=system:admin'], {
     succeeds: false,
@@ -124,6 +130,45 @@ async function play({ cluster, gatewayURL, gatewayCA, directory }: StorySet): Pr
   await stage.run(adminTool, 'sallyport unfreeze cursor', ['unfreeze', 'cursor'], { succeeds: true });
 }
 
+/** One exact request, decided by a person, used once. */
+async function askAPerson(agent: Actor, bob: Actor): Promise<void> {
+  const run = ['run', 'debugger', '--image=registry.shop.example/debugger:1.0', '--privileged'];
+  const shown = `kubectl ${run.join(' ')}`;
+  const named = async (): Promise<string> => {
+    const { stderr } = await stage.run(agent, shown, run, {
+      succeeds: false,
+      says: /SP_APPROVAL_REQUIRED.*kubectl approve/,
+    });
+    return /kubectl approve -n shop (ar-\S+?)"/.exec(stderr)?.[1] ?? '';
+  };
+
+  stage.scene('It needs a privileged Pod. That takes a person, who sees exactly what would run.');
+  const name = await named();
+  await stage.run(bob, 'kubectl approvals', ['approvals'], { succeeds: true, says: new RegExp(name) });
+  await stage.run(bob, `kubectl approve -n shop ${name}`, ['approve', '-n', 'shop', name], {
+    succeeds: true,
+    says: /privileged: true[\s\S]*approved/,
+    lines: 60,
+  });
+  stage.say('The same command, once more, passes:');
+  await stage.run(agent, shown, run, { succeeds: true, says: /pod\/debugger created/ });
+  stage.say('And that was it. The same again is asked again, and Bob has seen enough:');
+  const second = await named();
+  await stage.run(
+    bob,
+    `kubectl deny ${second} --reason "one is enough"`,
+    ['deny', second, '--reason', 'one is enough'],
+    {
+      succeeds: true,
+      says: /denied/,
+    },
+  );
+  await stage.run(agent, shown, run, {
+    succeeds: false,
+    says: /SP_APPROVAL_DENIED.*by bob@shop\.example: one is enough/,
+  });
+}
+
 /** What the agent holds: the session token, as kubectl gets it from the plugin. */
 async function sessionToken(agent: Actor, gateway: string, ca: string): Promise<string> {
   const args = ['credential', '--gateway', gateway, '--agent', 'cursor', '--ca', ca];
@@ -140,13 +185,15 @@ function browser(directory: string): string {
 }
 
 /** Leaves everything running, and says what to try. */
-async function keep({ cluster, gatewayURL, gatewayLog, directory }: StorySet): Promise<void> {
+async function keep({ cluster, gatewayURL, gatewayLog, directory, approverKubeconfig }: StorySet): Promise<void> {
   const kubectl = cluster.binaries.kubectl!;
   stage.say('It is all still there. In another terminal:');
   process.stdout.write(`
    ${bold('as the agent')}      export KUBECONFIG=${join(directory, 'cursor.kubeconfig')}
                      ${kubectl} get deployments
                      ${kubectl} create deployment x --image=registry.shop.example/x:1
+   ${bold('as the approver')}   export KUBECONFIG=${approverKubeconfig} PATH=${dirname(SALLYPORT)}:$PATH
+                     ${kubectl} approvals --watch
    ${bold('as the admin')}      export KUBECONFIG=${cluster.adminKubeconfig}
                      ${kubectl} edit agentpolicy cursor-in-production   ${dim('(a change acts within a second)')}
                      ${SALLYPORT} session list

@@ -21,6 +21,8 @@ export interface StorySet {
   readonly gatewayURL: string;
   readonly gatewayCA: string;
   readonly gatewayLog: string;
+  /** Bob's own, straight to the API server: he leads the shop, and decides. */
+  readonly approverKubeconfig: string;
   strike(): Promise<void>;
 }
 
@@ -81,7 +83,9 @@ export async function buildSet(stage: Stage): Promise<StorySet> {
     await stage.wait('the kinds, the shop and its policy', install(cluster));
     const gateway = await stage.wait('the gateway', startGateway(cluster, provider, directory));
     undo.push(() => end(gateway.process));
-    return { directory, cluster, provider, ...gateway, strike };
+    const client = await cluster.clientCertificate({ user: 'bob@shop.example', groups: ['shop-leads'] });
+    const approverKubeconfig = await cluster.kubeconfig({ client, namespace: 'shop' });
+    return { directory, cluster, provider, ...gateway, approverKubeconfig, strike };
   } catch (error) {
     await strike();
     throw error;
@@ -104,7 +108,10 @@ async function install(cluster: Cluster): Promise<void> {
   if (established.code !== 0) throw new Error(established.stderr);
   await cluster.apply(readFileSync(join(ROOT, 'examples/rbac/gateway.yaml'), 'utf8'));
   await cluster.apply(SHOP);
-  await cluster.apply(readFileSync(join(ROOT, 'examples/policies/cursor-in-production.yaml'), 'utf8'));
+  await cluster.apply(readFileSync(join(ROOT, 'examples/rbac/approver.yaml'), 'utf8'));
+  // On the stage nobody waits for half a minute.
+  const policy = readFileSync(join(ROOT, 'examples/policies/cursor-in-production.yaml'), 'utf8');
+  await cluster.apply(policy.replace('waitTimeout: 30s', 'waitTimeout: 1s'));
 }
 
 async function startGateway(cluster: Cluster, provider: IdentityProvider, directory: string) {

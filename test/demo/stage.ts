@@ -58,7 +58,7 @@ export class Stage {
     const colour = result.code === 0 ? green : red;
     // klog lines of kubectl itself say the same as its last line.
     const lines = text.split('\n').filter((line) => !/^[EWI]\d{4} /.test(line));
-    for (const line of lines.slice(0, 12))
+    for (const line of lines.slice(0, expected.lines ?? 12))
       process.stdout.write(`   ${colour('│')} ${/^\s*https?:/.test(line) ? `${line.slice(0, 90)}…` : line}\n`);
     if ((result.code === 0) !== expected.succeeds || (expected.says !== undefined && !expected.says.test(text))) {
       throw new Error(
@@ -79,6 +79,8 @@ export interface Actor {
 export interface Expectation {
   readonly succeeds: boolean;
   readonly says?: RegExp;
+  /** Lines that are shown; 12 when left out. */
+  readonly lines?: number;
 }
 
 export function execute(
