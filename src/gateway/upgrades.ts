@@ -53,7 +53,7 @@ export class Upgrades {
     this.#pipeline.describe(exchange);
     rooms.masking.prepare(exchange, 'upgrade');
     exchange.lease!.becomeStream();
-    await this.#pipeline.permit(exchange);
+    await whileConnected(exchange, socket, () => this.#pipeline.permit(exchange));
     const event = await rooms.recorder.open(exchange);
     try {
       await rooms.judge.confirmTarget(exchange);
@@ -105,6 +105,21 @@ export class Upgrades {
       limits: this.#options,
       tap: composeTaps(this.#rooms.masking.tap(exchange), (channel) => event.tap(channel)),
     };
+  }
+}
+
+/** Until a bridge reads it nobody would notice that a client has left, and its place would be held for it. */
+async function whileConnected(exchange: Exchange, socket: Duplex, work: () => Promise<void>): Promise<void> {
+  const left = (): void => exchange.leave();
+  // Has the socket read, and leaves what was read where it is.
+  const look = (): void => {
+    if (socket.readableLength === 0) socket.read(0);
+  };
+  socket.on('end', left).on('close', left).on('readable', look);
+  try {
+    await work();
+  } finally {
+    socket.off('end', left).off('close', left).off('readable', look);
   }
 }
 

@@ -19,8 +19,10 @@ export class People {
     this.#cluster = cluster;
   }
 
-  async all(namespace: string): Promise<ApprovalRequest[]> {
-    const listed = await this.#cluster.admin('GET', path(namespace));
+  /** Oldest first; of every namespace where none is named. */
+  async all(namespace?: string): Promise<ApprovalRequest[]> {
+    const everywhere = '/apis/sallyport.dev/v1alpha1/approvalrequests';
+    const listed = await this.#cluster.admin('GET', namespace === undefined ? everywhere : path(namespace));
     return listed
       .json()
       .items.sort(

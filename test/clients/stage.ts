@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUSYBOX_IMAGE, type CommandResult, sharedCluster, startCluster } from '../cluster/cluster.ts';
+import type { GatewayOptions } from '../gateway/gateway-process.ts';
 import { Scene } from '../gateway/scene.ts';
 
 /** Both ways in which kubectl streams; older ones need to be told, newer ones to be stopped. */
@@ -91,13 +92,16 @@ export class Stage {
   }
 
   /** On the cluster of this test run, or on one of its own when its API server is to be started with more flags. */
-  static async open(options: { node?: boolean; apiServerFlags?: string[] } = {}): Promise<Stage> {
+  static async open(
+    options: { node?: boolean; apiServerFlags?: string[]; adjust?: GatewayOptions['adjust'] } = {},
+  ): Promise<Stage> {
     const cluster = options.apiServerFlags === undefined ? await sharedCluster(options) : await startCluster(options);
     const scene = await Scene.open('clients', {
       cluster,
       configuration: { limits: { requestsPerSecond: 5_000, burst: 10_000 } },
-      adjust: ({ identity }) => {
-        identity.oidc[0].clockSkew = '1s';
+      adjust: (configuration) => {
+        configuration.identity.oidc[0].clockSkew = '1s';
+        options.adjust?.(configuration);
       },
     });
     await scene.policy(rules(scene.namespace));
