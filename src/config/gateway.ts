@@ -4,6 +4,7 @@ import { approvals } from './approvals.ts';
 import { controller } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { listen, probes } from './listen.ts';
+import { masking } from './masking.ts';
 import { notifications } from './notifications.ts';
 import { recording } from './recording.ts';
 import { sessions } from './sessions.ts';
@@ -34,6 +35,7 @@ export const gateway = z.strictObject({
     .optional()
     .describe('The webhook that asks the same policies inside the API server; absent: not served.'),
   recording: recording.optional().describe('What is kept of what callers do. Absent: nothing.'),
+  masking: masking.prefault({}).describe('What callers may write over what they may not see.'),
   limits: limits.prefault({}).describe('What one caller may take.'),
   streams: streams.prefault({}).describe('exec, attach, port-forward, watch, logs.'),
   controller: controller.prefault({}).describe('What one replica does for all: decisions, expiry, clean-up.'),

@@ -12,6 +12,7 @@ import type { Operation } from '../request/operation.ts';
 import type { Permit } from './approval/permit.ts';
 import type { Lease } from './limits.ts';
 import type { ExchangeMasking } from './masking/masking.ts';
+import type { Restoration } from './masking/restoration.ts';
 import type { RecordedExchange } from './recording/recorded-exchange.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
@@ -33,6 +34,8 @@ export class Exchange {
   decision: Decision | undefined;
   /** What masks the answer; undefined where nothing does. */
   masking: ExchangeMasking | undefined;
+  /** What was put back in the body of a write; undefined where nothing was masked in it. */
+  restoration: Restoration | undefined;
   /** What was found out for the decision; ports are judged by it too. */
   findings: Findings | undefined;
   /** Milliseconds that deciding took, without waiting for people. */

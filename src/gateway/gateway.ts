@@ -25,11 +25,15 @@ import { clientSocket, type Exchange } from './exchange.ts';
 import { Judge } from './judge.ts';
 import { CallerLimits } from './limits.ts';
 import { LiveExchanges } from './live.ts';
+import { HelmSources } from './masking/helm-sources.ts';
+import { LiteralLimit } from './masking/literal-limit.ts';
 import { Masking } from './masking/masking.ts';
 import { maskingKey } from './masking/masking-key.ts';
 import { MaskingRules } from './masking/masking-rules.ts';
+import { ObjectReader } from './masking/object-reader.ts';
 import { PrinterColumns } from './masking/printer-columns.ts';
 import { RuleStatusWriter } from './masking/rule-status.ts';
+import { WriteBack } from './masking/write-back.ts';
 import { Observer } from './observer.ts';
 import { Pipeline } from './pipeline.ts';
 import { Policies } from './policies.ts';
@@ -183,6 +187,13 @@ export async function startGateway(
     bodyTimeout: listen.bodyTimeout,
   });
   const judge = new Judge(policies, evidence);
+  const reader = new ObjectReader({ forward, via: (exchange) => via.of(exchange.identity!, Date.now()) });
+  const writeBack = new WriteBack({
+    evidence,
+    reader,
+    helm: new HelmSources(reader, masking),
+    limit: new LiteralLimit(configuration.masking.literalWrites),
+  });
   const asking = approvals({
     configuration: configuration.approvals,
     installationKey: key,
@@ -201,6 +212,7 @@ export async function startGateway(
     authenticate: (exchange: Exchange) => authenticate(authenticator, sessions, metrics, exchange),
     via: (name: Parameters<Via['of']>[0]) => via.of(name, Date.now()),
     masking,
+    writeBack,
     judge,
     approver: asking.gate,
     recorder: recording?.recorder ?? NO_RECORDER,

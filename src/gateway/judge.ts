@@ -75,6 +75,13 @@ export class Judge {
     }
   }
 
+  /** Whether this is denied whatever its object is, by the policies of this moment: then nothing need be read for it. */
+  deniesAnyway(exchange: Exchange): boolean {
+    const set = this.#policies.current();
+    if (set.needs(exchange.caller!, exchange.operation!).any) return false;
+    return set.decide(question(exchange, {})).action === 'Deny';
+  }
+
   /** Immediately before a connect. @throws SallyportError when its target has been replaced since it was judged */
   confirmTarget(exchange: Exchange): Promise<void> {
     return this.#evidence.confirmTarget(exchange);

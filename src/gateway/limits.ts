@@ -128,7 +128,7 @@ export class CallerLimits {
 }
 
 /** One caller's identity for limits: the person, the tool, not the token. */
-function callerKey(caller: Caller): string {
+export function callerKey(caller: Caller): string {
   return `${caller.issuer}\n${caller.username}\n${caller.agent ?? ''}`;
 }
 

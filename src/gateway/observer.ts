@@ -42,6 +42,8 @@ export class Observer {
   ended(exchange: Exchange, result: Outcome | SallyportError): void {
     const { operation, caller, decision, masking } = exchange;
     masking?.counts.report(this.#metrics);
+    const restored = exchange.restoration?.restored ?? 0;
+    if (restored > 0) this.#metrics.restoredValues.add(restored);
     const failed = result instanceof SallyportError;
     const duration = performance.now() - exchange.startedAt;
     const closeStream = this.#closeStream.get(exchange);
@@ -75,6 +77,7 @@ export class Observer {
           : { decision: { action: decision.action, policy: decision.policy, rule: decision.rule } }),
         ...(decision === undefined || decision.audit.length === 0 ? {} : { shadow: decision.audit }),
         ...(decision === undefined || decision.faults.length === 0 ? {} : { faults: decision.faults }),
+        ...(restored === 0 ? {} : { restored }),
         ...(masking === undefined || masking.counts.size === 0 ? {} : { masked: masking.counts.list() }),
         status: result.status,
         milliseconds: Math.round(duration * 10) / 10,

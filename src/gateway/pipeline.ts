@@ -16,6 +16,7 @@ import type { CallerLimits } from './limits.ts';
 import type { LiveExchanges } from './live.ts';
 import { type Masking, maskableHeaders } from './masking/masking.ts';
 import { withObjects } from './masking/table-query.ts';
+import type { WriteBack } from './masking/write-back.ts';
 import type { Observer } from './observer.ts';
 import { type Outcome, type RelayLimits, type ResponseStage, relay } from './relay.ts';
 import type { ChannelTap, UpgradeOutcome } from './upgrade/context.ts';
@@ -28,6 +29,7 @@ export interface Rooms {
   /** The value of `sallyport.dev/via` for a name, now. */
   via(name: UpstreamName): string;
   readonly masking: Masking;
+  readonly writeBack: WriteBack;
   readonly judge: Judge;
   readonly approver: Approver;
   readonly recorder: Recorder;
@@ -153,6 +155,15 @@ export class Pipeline {
     exchange.operation = parseRequest(request.method!, requestTarget(request), { contentType });
   }
 
+  /** What placeholders in a write stand for; what would find masked values out is refused. */
+  async restore(exchange: Exchange): Promise<void> {
+    const { writeBack, judge } = this.#rooms;
+    if (!writeBack.concerns(exchange)) return;
+    // Who is denied whatever is written learns nothing of what is there.
+    if (judge.deniesAnyway(exchange)) await this.decide(exchange);
+    await writeBack.restore(exchange);
+  }
+
   /** Allow passes, RequireApproval is for a person to say; anything else throws. */
   async decide(exchange: Exchange): Promise<void> {
     const { judge, masking } = this.#rooms;
@@ -168,10 +179,11 @@ export class Pipeline {
     }
   }
 
-  /** Decides, and asks a person where a rule wants that; what is refused is kept. */
+  /** Puts back what a write's placeholders stand for, decides, and asks a person where a rule wants that; what is refused is kept. */
   async permit(exchange: Exchange): Promise<void> {
     const { recorder } = this.#rooms;
     try {
+      await this.restore(exchange);
       await this.decide(exchange);
       recorder.check(exchange);
       await this.hold(exchange);
@@ -196,17 +208,23 @@ export class Pipeline {
     const { forward, stages, relayLimits, approver } = this.#rooms;
     for (;;) {
       try {
+        exchange.restoration?.forwarding();
         return await relay(exchange, response, forward, this.#outgoing(exchange), stages, relayLimits);
       } catch (error) {
         if (!(error instanceof TargetMoved)) throw error;
-        await approver.again(exchange);
+        await exchange.restoration?.refresh();
+        if (exchange.permit !== undefined) await approver.again(exchange);
+        else {
+          await this.decide(exchange);
+          await this.hold(exchange);
+        }
       }
     }
   }
 
   #outgoing(exchange: Exchange): Outgoing {
-    const { request, operation, permit } = exchange;
-    const body = permit?.guarded?.body ?? exchange.body;
+    const { request, operation, permit, restoration } = exchange;
+    const body = permit?.guarded?.body ?? restoration?.bound() ?? exchange.body;
     return {
       ...this.outgoingHead(exchange),
       method: operation!.method,

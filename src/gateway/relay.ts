@@ -57,7 +57,7 @@ export interface RelayLimits {
 
 /**
  * Forwards, and passes the answer on as the client takes it; nothing is held but what is in flight.
- * @throws TargetMoved where an approved change has to be looked at again; SallyportError when no answer came; once one has begun, a failure cuts the client's connection instead.
+ * @throws TargetMoved where an approved or restored change has to be looked at again; SallyportError when no answer came; once one has begun, a failure cuts the client's connection instead.
  */
 export function relay(
   exchange: Exchange,
@@ -117,6 +117,10 @@ export function relay(
         return void fail(credentialRefused());
       }
       if (exchange.permit?.repeats(code) === true) {
+        call.abort();
+        return void fail(new TargetMoved());
+      }
+      if (exchange.permit === undefined && exchange.restoration?.repeats(code) === true) {
         call.abort();
         return void fail(new TargetMoved());
       }

@@ -93,6 +93,10 @@ export class Metrics {
     'rule',
     'kind',
   );
+  readonly restoredValues = this.#counter(
+    'restored_values_total',
+    'Texts in writes whose placeholders were replaced by what they stand for.',
+  );
   readonly auditByDefault = this.#gauge(
     'default_enforcement_audit',
     '1 while the configuration lets everything pass that bedrock does not stop (defaultEnforcement: Audit).',

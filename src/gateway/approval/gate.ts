@@ -58,14 +58,19 @@ export class ApprovalGate {
    */
   async hold(exchange: Exchange): Promise<void> {
     const { evidence, key, asker, taker } = this.#options;
-    const body = await evidence.body(exchange);
-    const digest = intentDigest(key, { caller: exchange.caller!, operation: exchange.operation!, body });
+    let body = await evidence.body(exchange);
+    // Of the placeholders, not of what they stand for: the same command has the same digest when a value has changed.
+    const asked = exchange.restoration?.asked ?? body;
+    const digest = intentDigest(key, { caller: exchange.caller!, operation: exchange.operation!, body: asked });
     let waited = 0;
     for (let round = 1; round <= ROUNDS; round++) {
       const grant = await this.#grant(exchange);
       if (grant !== undefined) return this.#pass(exchange, 'Grant', grant, undefined);
       const request = await asker.ask(exchange, digest, body);
       if (conditionOf(request, 'Approved') !== undefined) {
+        // What was put back may have changed while a person was thinking.
+        await exchange.restoration?.refresh();
+        body = await evidence.body(exchange);
         const taken = await taker.take(exchange, request, digest, body);
         if (taken !== undefined) return this.#pass(exchange, 'Use', taken.request, taken.guarded);
         continue;

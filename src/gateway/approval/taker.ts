@@ -1,4 +1,4 @@
-import type { ApprovalRequestStatus } from '../../approval/approval-request.generated.ts';
+import type { ApprovalRequestStatus, ApprovalRequestTarget } from '../../approval/approval-request.generated.ts';
 import { statusPatch } from '../../approval/status-patch.ts';
 import { takeUse, targetChange } from '../../approval/use.ts';
 import { isStatus } from '../../kubernetes/api-error.ts';
@@ -48,7 +48,7 @@ export class Taker {
     const groups = exchange.decision!.approval!.impersonateGroups;
     const { target } = await targets.find(exchange, body, withGroups(exchange.identity!, groups), false);
     // What cannot be guarded is refused before it costs a use.
-    const guarded = guard(exchange.operation!, body, target);
+    const guarded = guard(exchange.operation!, body, restoredFrom(exchange, target));
     exchange.signal.throwIfAborted();
     let request = approved;
     for (let attempt = 1; attempt <= TRIES; attempt++) {
@@ -93,7 +93,7 @@ export class Taker {
       const message = `${name} is void: ${changed}; run the same command again to have it asked anew`;
       throw refusal('SP_APPROVAL_VOID', message, permit.request, undefined);
     }
-    permit.guarded = guard(exchange.operation!, body, target);
+    permit.guarded = guard(exchange.operation!, body, restoredFrom(exchange, target));
   }
 
   async #write(request: Kept, status: ApprovalRequestStatus): Promise<Kept | 'Changed'> {
@@ -134,4 +134,10 @@ export class Taker {
       throw unavailable('the approval could not be read', error);
     }
   }
+}
+
+/** Bound to the revision that values were put back from, where any were: on a later one they could be old. */
+function restoredFrom({ restoration }: Exchange, target: ApprovalRequestTarget): ApprovalRequestTarget {
+  const revision = restoration?.revision;
+  return revision === undefined ? target : { ...target, resourceVersion: revision };
 }

@@ -73,7 +73,7 @@ export class Masking implements ResponseStage {
    * The plan for what this exchange's caller may see of what it asks. @returns undefined where an exemption holds
    * @throws SallyportError SP_MASKING_NOT_LOADED, SP_MASKING_RULE_BROKEN
    */
-  planFor(exchange: Exchange, masked?: (what: Masked) => void): MaskPlan | undefined {
+  planFor(exchange: Pick<Exchange, 'caller' | 'operation'>, masked?: (what: Masked) => void): MaskPlan | undefined {
     try {
       return this.#rules.current().planFor(exchange.caller!, exchange.operation!, masked);
     } catch (error) {

@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { SallyportError } from '../../errors.ts';
-import { type Json, parseJson, writeJson } from '../../request/json.ts';
+import { isObject, type Json, parseJson, writeJson } from '../../request/json.ts';
+import { parseYaml } from '../../request/yaml.ts';
 import { inflate } from '../encoded.ts';
 
 /** The type of the Secrets in which Helm keeps its releases. */
@@ -25,4 +26,21 @@ export function readRelease(data: string): Json | undefined {
 
 export function writeRelease(release: Json): string {
   return Buffer.from(gzipSync(writeJson(release), { level: 6 }).toString('base64')).toString('base64');
+}
+
+/** The documents of a manifest. */
+export function documentsOf(manifest: string): string[] {
+  return manifest.split(/^---.*$/m);
+}
+
+/** @returns undefined where it is none, or cannot be read */
+export function readDocument(text: string): Json | undefined {
+  if (text.trim() === '') return undefined;
+  try {
+    const tree = parseYaml(text);
+    return isObject(tree) ? tree : undefined;
+  } catch (error) {
+    if (error instanceof SallyportError) return undefined;
+    throw error;
+  }
 }

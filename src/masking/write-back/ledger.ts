@@ -1,6 +1,6 @@
 import { base64Runs } from '../encoded.ts';
-import { findMarkers, MARKER } from '../marker.ts';
-import { PLACEHOLDER } from './placeholder-search.ts';
+import { MARKER } from '../marker.ts';
+import { holdsPlaceholder, PLACEHOLDER } from './placeholder-search.ts';
 import type { RestoredText } from './text-restore.ts';
 import type { Origin, Tracer } from './tracer.ts';
 
@@ -24,44 +24,46 @@ export class Ledger {
 
   /** @returns undefined where a placeholder in it is not known, or is not exactly one of those that are */
   restore(sent: string): RestoredText | undefined {
-    const bare = this.inText(sent, 'utf8');
-    if (bare === undefined) return undefined;
-    // Base64 inside, where it holds one.
-    const bytes = Buffer.from(bare.real);
-    if (findMarkers(bytes).length === 0) return bare;
-    if (bare.real !== sent) return undefined;
+    const bytes = Buffer.from(sent);
+    const text = bytes.toString('latin1');
+    const found: { readonly start: number; readonly end: number; readonly origin: Origin }[] = [];
+    for (const { index, 0: placeholder } of text.matchAll(PLACEHOLDER)) {
+      const origin = this.values.get(placeholder);
+      if (origin === undefined) return undefined;
+      found.push({ start: index, end: index + placeholder.length, origin });
+    }
+    for (const { start, end } of base64Runs(bytes, 0, bytes.length)) {
+      const inner = Buffer.from(text.slice(start, end), 'base64').toString('latin1');
+      if (!inner.includes(MARKER)) continue;
+      const value = this.decoded(inner);
+      if (value === undefined) return undefined;
+      found.push({ start, end, origin: { place: NOWHERE, written: undefined, value } });
+    }
+    if (found.length === 0) return undefined;
     let real = '';
     let traced = '';
     let at = 0;
-    for (const { start, end } of base64Runs(bytes, 0, bytes.length)) {
-      const inner = Buffer.from(bytes.toString('latin1', start, end), 'base64').toString('latin1');
-      if (!inner.includes(MARKER)) continue;
-      const restored = this.inText(inner, 'latin1');
-      if (restored === undefined) return undefined;
-      const between = bytes.toString('utf8', at, start);
-      const value = Buffer.from(restored.real, 'latin1').toString('base64');
-      real += between + value;
-      traced += between + this.tracer.mark({ place: NOWHERE, written: undefined, value });
+    for (const { start, end, origin } of found.sort((a, b) => a.start - b.start)) {
+      real += text.slice(at, start) + origin.value;
+      traced += text.slice(at, start) + this.tracer.mark(origin);
       at = end;
     }
-    if (at === 0) return undefined;
-    const rest = bytes.toString('utf8', at);
-    return { real: real + rest, traced: traced + rest };
+    const [whole, tokens] = [real, traced].map((part) => Buffer.from(part + text.slice(at), 'latin1').toString());
+    // Cut ones, and other encodings, are no one's.
+    return holdsPlaceholder(tokens!) ? undefined : { real: whole!, traced: tokens! };
   }
 
-  private inText(sent: string, encoding: 'utf8' | 'latin1'): RestoredText | undefined {
-    let real = '';
-    let traced = '';
-    let at = 0;
-    for (const { index, 0: text } of sent.matchAll(PLACEHOLDER)) {
-      const origin = this.values.get(text);
-      if (origin === undefined) return undefined;
-      real += sent.slice(at, index) + Buffer.from(origin.value, 'latin1').toString(encoding);
-      traced += sent.slice(at, index) + this.tracer.mark(origin);
-      at = index + text.length;
-    }
-    real += sent.slice(at);
-    return sent.slice(at).includes(MARKER) ? undefined : { real, traced: traced + sent.slice(at) };
+  /** What base64 holds, with its values, in base64. */
+  private decoded(inner: string): string | undefined {
+    let known = true;
+    const real = inner.replace(PLACEHOLDER, (placeholder) => {
+      const origin = this.values.get(placeholder);
+      known &&= origin !== undefined;
+      return origin?.value ?? '';
+    });
+    return known && !inner.replace(PLACEHOLDER, '').includes(MARKER)
+      ? Buffer.from(real, 'latin1').toString('base64')
+      : undefined;
   }
 }
 

@@ -1,15 +1,21 @@
 import { isObject, type Json } from '../../request/json.ts';
 import { findMarkers, MARKER } from '../marker.ts';
+import { readRelease } from './helm-release.ts';
 
 /** A whole placeholder. What a rule shows of a value's end follows it. */
 export const PLACEHOLDER = /sallyport\.masked\.[a-z2-7]{26}/g;
 
-/** Whether a text holds a placeholder, or a part of one, in any encoding: as it is, in base64 at any offset, in UTF-16. */
+/**
+ * Whether a text holds a placeholder, or a part of one, in any encoding: as it is, in base64 at any offset, in UTF-16, in a Helm
+ * release.
+ */
 export function holdsPlaceholder(text: string): boolean {
   if (text.includes(MARKER)) return true;
   // Shorter than what base64 makes of the marker's fixed part.
   if (text.length < MARKER.length + 4) return false;
   if (findMarkers(Buffer.from(text)).length > 0) return true;
+  const release = readRelease(text);
+  if (release !== undefined) return treeHoldsPlaceholder(release);
   // Base64 in lines, or with an alphabet for URLs, and base64 of base64.
   if (text.length > MAX_DECODED || !/^[A-Za-z0-9+/_=\s-]+$/.test(text)) return false;
   const inner = Buffer.from(text.replaceAll('-', '+').replaceAll('_', '/'), 'base64');

@@ -1,6 +1,6 @@
 import { SallyportError } from '../../errors.ts';
 import { isObject, type Json, parseJson } from '../../request/json.ts';
-import { readRelease } from './helm-release.ts';
+import { documentsOf, readDocument, readRelease } from './helm-release.ts';
 import { pathText, type Steps } from './path-text.ts';
 import { type Range, rangesIn, type Tracer } from './tracer.ts';
 
@@ -50,6 +50,11 @@ function hidden(tracer: Tracer, put: string, real: Json | undefined, again: Json
     return wouldShow(tracer, tracer.opened(release), inside.real, opened) === undefined;
   }
   if (typeof again !== 'string') return false;
+  if (hiddenInText(tracer, put, real, again)) return true;
+  return typeof real === 'string' && hiddenInManifest(tracer, put, real, again);
+}
+
+function hiddenInText(tracer: Tracer, put: string, real: Json | undefined, again: string): boolean {
   const before = tracer.split(put);
   const after = tracer.split(again);
   if (after.origins.length > 0 && after.literals.every((literal) => literal === '')) return true;
@@ -65,6 +70,19 @@ function hidden(tracer: Tracer, put: string, real: Json | undefined, again: Json
   const ranges = rangesIn(real, before);
   const covered = rangesIn(real, after);
   return ranges !== undefined && covered !== undefined && ranges.every((range) => within(range, covered));
+}
+
+/** The Secrets that Helm renders are hidden by their structure, in whichever style of YAML they are written. */
+function hiddenInManifest(tracer: Tracer, ...texts: readonly [put: string, real: string, again: string]): boolean {
+  const [put, real, again] = texts.map(documentsOf) as [string[], string[], string[]];
+  if (put.length !== real.length || put.length !== again.length) return false;
+  return put.every((document, i) => {
+    if (!tracer.holds(document) || hiddenInText(tracer, document, real[i], again[i]!)) return true;
+    const trees = [document, real[i]!, again[i]!].map(readDocument);
+    if (trees.some((tree) => tree === undefined)) return false;
+    const [tokens, values, masked] = trees as [Json, Json, Json];
+    return wouldShow(tracer, tracer.opened(tokens), values, tracer.opened(masked)) === undefined;
+  });
 }
 
 function within({ start, end }: Range, covered: readonly Range[]): boolean {

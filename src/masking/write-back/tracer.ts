@@ -41,8 +41,9 @@ export class Tracer {
     return `${this.prefix}${this.origins.length - 1}.`;
   }
 
+  /** As it is, or in base64, as in the data of a Secret that a manifest renders. */
   holds(text: string): boolean {
-    return text.includes(this.prefix);
+    return text.includes(this.prefix) || text.includes(ENCODED);
   }
 
   /** All origins so far, or those since an earlier count. */

@@ -7,7 +7,7 @@ import { parseFieldPath } from '../field-path.ts';
 import { Placeholders } from '../marker.ts';
 import type { MaskAction, MaskPlan } from '../mask-plan.ts';
 import { maskObject } from '../object-mask.ts';
-import { type WrittenBack, writeBack } from './write-back.ts';
+import { boundTo, type WrittenBack, writeBack } from './write-back.ts';
 
 const plan = defaultPlan(new Placeholders(Buffer.alloc(32, 7)));
 const b64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -53,9 +53,12 @@ suite('writing back', () => {
     const sent = shownOf(secret);
     delete sent.metadata.resourceVersion;
     sent.metadata.labels = { tier: 'db' };
-    const { object, bound, restored } = back(sent, secret);
-    assert.deepEqual(object, { ...secret, metadata: { ...secret.metadata, labels: { tier: 'db' } } });
-    assert.deepEqual([bound, restored], [true, 2]);
+    const { object, revision, restored } = back(sent, secret);
+    const { resourceVersion: _, ...metadata } = secret.metadata;
+    assert.deepEqual(object, { ...secret, metadata: { ...metadata, labels: { tier: 'db' } } });
+    assert.deepEqual([revision, restored], ['41', 2]);
+    const bound = boundTo('41', parseJson(JSON.stringify(object)));
+    assert.equal(JSON.parse(writeJson(bound)).metadata.resourceVersion, '41');
   });
 
   test('a placeholder at another key, in another object, or cut short is refused with its path', () => {
@@ -285,11 +288,15 @@ suite('writing back', () => {
 
   test('JSON Patch: replacing with the placeholder keeps the value, under the revision that was read', () => {
     const { data } = shownOf(secret);
-    const { object } = back([{ op: 'replace', path: '/data/password', value: data.password }], secret, json);
-    assert.deepEqual(object, [
-      { op: 'add', path: '/metadata/resourceVersion', value: '41' },
-      { op: 'replace', path: '/data/password', value: secret.data.password },
-    ]);
+    const sent = [{ op: 'replace', path: '/data/password', value: data.password }];
+    const { object, revision } = back(sent, secret, json);
+    assert.deepEqual(object, [{ op: 'replace', path: '/data/password', value: secret.data.password }]);
+    assert.equal(revision, '41');
+    assert.deepEqual(JSON.parse(writeJson(boundTo('41', parseJson(JSON.stringify(object))))).at(-1), {
+      op: 'add',
+      path: '/metadata/resourceVersion',
+      value: '41',
+    });
     const { literals } = back([{ op: 'copy', from: '/metadata/name', path: '/data/password' }], secret, json);
     assert.deepEqual(literals, ['data.password']);
   });

@@ -29,14 +29,14 @@ export interface Sources {
 }
 
 export interface WrittenBack {
-  /** What goes upstream: with the values, and bound to the revision they were read from. */
+  /** What is written, with the values. */
   readonly tree: Json;
   /** How many texts got a value back. */
   readonly restored: number;
   /** Paths where a hidden value would be overwritten by one that the caller brings. */
   readonly literals: readonly string[];
-  /** Whether the gateway, not the client, bound it to a revision. */
-  readonly bound: boolean;
+  /** The revision that the write has to be bound to (`boundTo`); undefined where it needs none, or the client named one. */
+  readonly revision: string | undefined;
 }
 
 const JSON_PATCH = 'application/json-patch+json';
@@ -69,28 +69,43 @@ export function writeBack(written: Written, current: Buffer | undefined, sources
     const result = restoreJsonPatch(tree, own, kind, { plan, tracer, restorer });
     refuseShown(written, tracer, result.traced, result.real, kind);
     const reads = result.reads || restorer.restored > 0;
-    const bound = reads && revision !== undefined && !tree.some((operation) => touchesRevision(operation));
-    const guard = new Map<string, Json>([
-      ['op', 'add'],
-      ['path', '/metadata/resourceVersion'],
-      ['value', revision ?? ''],
-    ]);
-    const patch = bound ? [guard, ...result.patch] : result.patch;
-    return { tree: patch, restored: restorer.restored, literals: restorer.literals, bound };
+    const bound = reads && !tree.some((operation) => touchesRevision(operation));
+    return {
+      tree: result.patch,
+      restored: restorer.restored,
+      literals: restorer.literals,
+      revision: bound ? revision : undefined,
+    };
   }
   const given = textAt(tree, 'metadata', 'resourceVersion') ?? '';
   if (given !== '' && revision !== undefined && given !== revision && treeHoldsPlaceholder(tree)) throw changed();
   const views = [...(own === undefined ? [] : [own]), ...(sources?.views ?? [])];
   const pair = restorer.run(tree, views, kind);
-  if (restorer.restored === 0) return { tree, restored: 0, literals: restorer.literals, bound: false };
+  if (restorer.restored === 0) return { tree, restored: 0, literals: restorer.literals, revision: undefined };
   refuseShown(written, tracer, pair.traced, pair.real, kind);
-  const bound = given === '' && revision !== undefined;
-  return {
-    tree: bound ? withRevision(pair.real, revision) : pair.real,
-    restored: restorer.restored,
-    literals: restorer.literals,
-    bound,
-  };
+  const { restored, literals } = restorer;
+  return { tree: pair.real, restored, literals, revision: given === '' ? revision : undefined };
+}
+
+/**
+ * A write that the API server carries out only on that revision of the object: else it answers 409 and does nothing. What was
+ * put back was read at that revision; on a later one it could bring an old value back to life.
+ */
+export function boundTo(revision: string, tree: Json): Json {
+  if (Array.isArray(tree)) {
+    // A failed `test` would be a 422 that cannot be told from others, and what comes last counts.
+    const last = [
+      ['op', 'add'],
+      ['path', '/metadata/resourceVersion'],
+      ['value', revision],
+    ] as const;
+    return [...tree, new Map<string, Json>(last)];
+  }
+  if (!isObject(tree)) return tree;
+  const metadata = tree.get('metadata');
+  const bound = new Map<string, Json>(isObject(metadata) ? metadata : []);
+  bound.set('resourceVersion', revision);
+  return new Map<string, Json>(tree).set('metadata', bound);
 }
 
 /** The object changed under the write. */
@@ -110,21 +125,13 @@ function refuseShown({ plan }: Written, tracer: Tracer, traced: Json, real: Json
 }
 
 function untouched({ tree }: Written): WrittenBack {
-  if (!treeHoldsPlaceholder(tree)) return { tree, restored: 0, literals: [], bound: false };
+  if (!treeHoldsPlaceholder(tree)) return { tree, restored: 0, literals: [], revision: undefined };
   throw new SallyportError('SP_MASKING_PLACEHOLDER', 'the patch holds a placeholder, and there is no such object');
 }
 
 function touchesRevision(operation: Json): boolean {
   const path = memberAt(operation, 'path');
   return path === '' || path === '/metadata' || path === '/metadata/resourceVersion';
-}
-
-function withRevision(tree: Json, revision: string): Json {
-  if (!isObject(tree)) return tree;
-  const metadata = tree.get('metadata');
-  const bound = new Map<string, Json>(isObject(metadata) ? metadata : []);
-  bound.set('resourceVersion', revision);
-  return new Map<string, Json>(tree).set('metadata', bound);
 }
 
 function textAt(tree: Json | undefined, ...path: readonly string[]): string | undefined {
