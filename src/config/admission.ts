@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { policyWebhook } from './policy-webhook.ts';
 
 /** The second leg: a validating webhook in the API server's own path. Absent: it is not served. */
 export const admission = z.strictObject({
@@ -16,6 +17,9 @@ export const admission = z.strictObject({
     .describe(
       'PEM bundle; then only who holds a certificate of it is answered (kube-apiserver: --admission-control-config-file).',
     ),
+  webhook: policyWebhook
+    .optional()
+    .describe('What the controller tells API servers of the webhook; absent: an administrator does.'),
 });
 
 export type AdmissionConfiguration = z.output<typeof admission>;

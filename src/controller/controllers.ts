@@ -10,6 +10,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { Own } from '../upstream/own.ts';
 import { Approvals } from './approvals.ts';
 import { LeaderElection } from './leader-election.ts';
+import { PolicyWebhook } from './policy-webhook.ts';
 
 /** Name of the Lease in the gateway's namespace. */
 export const LEASE = 'sallyport-controller';
@@ -55,7 +56,11 @@ export async function startControllers(
     leaseDuration: controller.leaseDuration,
     lead: async (signal) => {
       const approvals = new Approvals({ transport, own, log, metrics, ...controller, outcomePatience, notifications });
-      await approvals.run(signal);
+      const webhook = configuration.admission?.webhook;
+      const policyWebhook =
+        webhook &&
+        new PolicyWebhook({ transport, configuration: webhook, namespace: upstream.namespace, log, metrics });
+      await Promise.all([approvals.run(signal), policyWebhook?.run(signal)]);
     },
     onChange: (leads) => {
       metrics.leader.set(leads ? 1 : 0);

@@ -72,6 +72,7 @@ export class GatewayProcess {
     const authority = await CertificateAuthority.create('test gateway');
     const serving = await authority.server('gateway', ['127.0.0.1', 'localhost']);
     const files = { cert: join(directory, 'tls.crt'), key: join(directory, 'tls.key') };
+    writeFileSync(join(directory, 'ca.crt'), authority.certPem);
     writeFileSync(files.cert, serving.certPem);
     writeFileSync(files.key, serving.keyPem, { mode: 0o600 });
     const issuer = replicaOf?.issuer ?? (await new LoopbackIssuer().listen());
