@@ -14,13 +14,13 @@ import { busyboxPod, Stage } from './stage.ts';
 
 /** One cluster with a node for every client that needs pods. */
 let stage: Stage;
-const programs = { oldest: '', newest: '' };
+const programs = { oldest: '', older: '' };
 
 before(async () => {
-  [stage, programs.oldest, programs.newest] = await Promise.all([
+  [stage, programs.oldest, programs.older] = await Promise.all([
     Stage.open({ node: true }),
     kubectl('1.30'),
-    kubectl('1.37'),
+    kubectl('1.36'),
   ]);
   const page = 'mkdir -p /www; echo a page > /www/index.html; nc -ll -p 7 -e cat & exec httpd -f -p 80 -h /www';
   const reader = 'while read line; do echo read $line; echo also $line >&2; done; sleep infinity';
@@ -47,7 +47,7 @@ for (const transport of ['WebSocket', 'SPDY'] as const) {
   for (const [name, program] of [
     ['kubectl of the cluster', undefined],
     ['oldest kubectl', () => programs.oldest],
-    ['newest kubectl', () => programs.newest],
+    ['kubectl of a minor before', () => programs.older],
   ] as const) {
     kubectlExec(() => stage, name, transport, program);
     kubectlForward(() => stage, name, transport, program);

@@ -5,10 +5,10 @@ import { kubectlObjects } from './kubectl-objects.ts';
 import { Stage } from './stage.ts';
 
 let stage: Stage;
-const programs = { oldest: '', newest: '' };
+const programs = { oldest: '', older: '' };
 
 before(async () => {
-  [stage, programs.oldest, programs.newest] = await Promise.all([Stage.open(), kubectl('1.30'), kubectl('1.37')]);
+  [stage, programs.oldest, programs.older] = await Promise.all([Stage.open(), kubectl('1.30'), kubectl('1.36')]);
 });
 afterEach(async () => {
   await stage.endAll();
@@ -25,7 +25,7 @@ kubectlObjects(
 );
 kubectlObjects(
   () => stage,
-  'newest kubectl',
-  () => programs.newest,
+  'kubectl of a minor before',
+  () => programs.older,
 );
 forty(() => stage);
