@@ -31,6 +31,9 @@ export interface VerifyReport {
   readonly unknownOutcomes: number;
   readonly startTime: string | undefined;
   readonly endTime: string | undefined;
+  /** Of the manifest's file, and what it says of the recording that its replica sealed before. */
+  readonly manifestSHA256: string | undefined;
+  readonly predecessor: { readonly name: string; readonly sha256: string } | undefined;
 }
 
 const MOST_FINDINGS = 100;

@@ -49,7 +49,31 @@ export async function verifyRecording(
     unknownOutcomes: state.check.open.size,
     startTime: manifest?.recording.startTime ?? state.check.identity?.startTime,
     endTime: manifest?.endTime,
+    manifestSHA256: opened?.sha256,
+    predecessor: manifest?.predecessor,
   };
+}
+
+/**
+ * What the manifests of a whole store say of each other: each names the one that its replica sealed before, so that a
+ * recording that was taken away, or replaced by an older form of itself, is missed. The last one of a replica is named by none.
+ * @returns a line for each
+ */
+export function verifySuccession(reports: readonly VerifyReport[]): string[] {
+  const known = new Map(reports.map((report) => [report.recording, report]));
+  const missed: string[] = [];
+  for (const { recording, predecessor } of reports) {
+    if (predecessor === undefined) continue;
+    const before = known.get(predecessor.name);
+    if (before === undefined) {
+      missed.push(
+        `${predecessor.name} is not there, which ${recording} names: it was removed, or its retention has ended`,
+      );
+    } else if (before.manifestSHA256 !== predecessor.sha256) {
+      missed.push(`${predecessor.name} has another manifest than the one that ${recording} names`);
+    }
+  }
+  return missed;
 }
 
 /** Goes through the segments in their order. */
@@ -143,7 +167,7 @@ async function readManifest(
   files: RecordingFiles,
   keyOf: (id: string) => KeyObject | undefined,
   findings: Findings,
-): Promise<{ manifest: Manifest; keyID: string } | undefined> {
+): Promise<{ manifest: Manifest; keyID: string; sha256: string } | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of files.read(MANIFEST)) {
@@ -155,7 +179,8 @@ async function readManifest(
     chunks.push(chunk);
   }
   try {
-    return openManifest(Buffer.concat(chunks), keyOf);
+    const file = Buffer.concat(chunks);
+    return { ...openManifest(file, keyOf), sha256: createHash('sha256').update(file).digest('hex') };
   } catch (error) {
     const what = error instanceof EnvelopeError ? error.message : `is not as it should be: ${(error as Error).message}`;
     findings.add({ file: MANIFEST, what });

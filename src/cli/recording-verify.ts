@@ -1,0 +1,161 @@
+import type { KeyObject } from 'node:crypto';
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { recordingStorage } from '../config/recording-storage.ts';
+import { escapeLine } from '../errors.ts';
+import { describeFinding, type VerifyReport } from '../recording/finding.ts';
+import { layout, RECORDING_NAME } from '../recording/segment.ts';
+import { readPublicKeys } from '../recording/signing-key.ts';
+import { FilesystemStorage } from '../recording/storage/filesystem.ts';
+import { configurationOf, openStorage } from '../recording/storage/open.ts';
+import { type Storage, StorageError } from '../recording/storage/storage.ts';
+import { type RecordingFiles, verifyRecording, verifySuccession } from '../recording/verify.ts';
+import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
+
+const USAGE = `sallyport recording verify NAME... | DIR [--store STORE] [--key FILE]... [-o text|json]
+
+Checks recordings without a server: every line's hash, every segment, the manifest and its signature, and says what was changed,
+removed, reordered, put in or cut off, and where. DIR is one recording's folder, or a store's: then all of it is checked, and that
+no recording is missing which another one names.
+
+  --store STORE   where NAME is: a folder, file:///folder, s3://bucket/prefix/?region=… (default: SALLYPORT_STORE)
+  --key FILE      public keys that are trusted (PEM). Without one the keys that lie in the store are taken: enough against an
+                  accident, not against someone who can write there.
+
+Exits with 0 where all is sound, 1 where it is not.
+`;
+
+/** `sallyport recording verify`: needs no server, and trusts nothing but the keys that it is given. */
+export async function runVerify(args: readonly string[], io: CommandIO): Promise<number> {
+  let sound = true;
+  const code = await runCommand({ name: 'recording', usage: USAGE }, args, io, async () => {
+    const options = {
+      store: { type: 'string' },
+      key: { type: 'string', multiple: true },
+      output: { type: 'string', short: 'o' },
+    } as const;
+    const { values, positionals } = readArguments(args, options, 1_000);
+    const output = values.output ?? 'text';
+    if (output !== 'text' && output !== 'json') throw usageError('--output is text or json');
+    const [first] = positionals;
+    if (first === undefined) throw usageError('which recording, or which folder?');
+    const given = (values.key ?? []).map(readKeys);
+    const reports: VerifyReport[] = [];
+    const check = async (files: RecordingFiles, keys: ReadonlyMap<string, KeyObject>): Promise<void> => {
+      const report = await verifyRecording(files, (id) => keys.get(id));
+      reports.push(report);
+      sound &&= report.sound;
+      if (output === 'text') io.stdout(describe(report));
+    };
+
+    const isFolder = positionals.length === 1 && existsSync(first) && statSync(first).isDirectory();
+    let note = given.length === 0;
+    if (isFolder && !existsSync(join(first, 'recordings'))) {
+      const store = new FilesystemStorage(resolve(first, '..', '..'));
+      await check(folderOf(first), await trusted(given, store));
+    } else {
+      const storage = isFolder ? new FilesystemStorage(first) : openStore(values.store ?? io.env['SALLYPORT_STORE']);
+      try {
+        const keys = await trusted(given, storage);
+        for (const name of isFolder ? await namesIn(storage) : positionals) {
+          if (!RECORDING_NAME.test(name)) throw usageError(`${JSON.stringify(name)} is no name of a recording`);
+          const files = await storedFiles(storage, name);
+          if (files === undefined) throw new CommandError(`there is no recording ${name} in ${storage.locator}`);
+          await check(files, keys);
+        }
+      } catch (error) {
+        if (error instanceof StorageError) throw new CommandError(error.message);
+        throw error;
+      } finally {
+        await storage.close();
+      }
+    }
+    const missing = isFolder && reports.length > 1 ? verifySuccession(reports) : [];
+    sound &&= missing.length === 0;
+    note &&= reports.some((report) => report.keyID !== undefined);
+    if (output === 'json') {
+      io.stdout(`${JSON.stringify({ sound, missing, recordings: reports }, null, 2)}\n`);
+    } else {
+      for (const line of missing) io.stdout(`MISSING  ${escapeLine(line)}\n`);
+      if (note) io.stderr('note: the keys are those that lie beside the recordings; give yours with --key\n');
+    }
+  });
+  return code === 0 && !sound ? 1 : code;
+}
+
+function describe(report: VerifyReport): string {
+  const { recording, sound, state, segments, lines, bytes, findings, findingCount, unknownOutcomes, keyID } = report;
+  const lead = `${escapeLine(recording)}: ${segments} segments, ${lines} lines, ${bytes} bytes`;
+  const signed = keyID === undefined ? '' : `, signed by ${keyID}`;
+  const unknown = unknownOutcomes === 0 ? '' : `; the outcome of ${unknownOutcomes} requests is not known`;
+  if (sound && state === 'Open') return `OPEN     ${lead}; sound as far as it goes, not sealed${unknown}\n`;
+  if (sound) return `SOUND    ${lead}${signed}${state === 'Incomplete' ? '; Incomplete' : ''}${unknown}\n`;
+  const more = findingCount - findings.length;
+  return [
+    `ALTERED  ${lead}`,
+    ...findings.map((finding) => `  ${escapeLine(describeFinding(finding))}`),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+    '',
+  ].join('\n');
+}
+
+function readKeys(file: string): Map<string, KeyObject> {
+  try {
+    return readPublicKeys(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new CommandError(`--key ${file}: ${(error as Error).message}`, 2);
+  }
+}
+
+/** The keys given, else those in the store. */
+async function trusted(
+  given: readonly ReadonlyMap<string, KeyObject>[],
+  storage: Storage,
+): Promise<ReadonlyMap<string, KeyObject>> {
+  if (given.length > 0) return new Map(given.flatMap((keys) => [...keys]));
+  const found = new Map<string, KeyObject>();
+  for await (const { key, bytes } of storage.list('keys/')) {
+    if (!key.endsWith('.pem') || bytes > 4_096) continue;
+    const pieces: Buffer[] = [];
+    for await (const piece of storage.get(key)) pieces.push(piece);
+    try {
+      for (const [id, publicKey] of readPublicKeys(Buffer.concat(pieces).toString('utf8'))) found.set(id, publicKey);
+    } catch {
+      // What signed a manifest is then not among the keys, and is said to be missing.
+    }
+  }
+  return found;
+}
+
+function openStore(locator: string | undefined): Storage {
+  if (locator === undefined || locator === '') throw usageError('which store? --store, or SALLYPORT_STORE');
+  try {
+    return openStorage(recordingStorage.parse(configurationOf(locator)));
+  } catch (error) {
+    throw new CommandError(`--store: ${(error as Error).message}`, 2);
+  }
+}
+
+async function namesIn(storage: Storage): Promise<string[]> {
+  const names = new Set<string>();
+  for await (const { key } of storage.list(layout.recordings)) names.add(key.split('/')[1]!);
+  return [...names].sort((a, b) => (a < b ? -1 : 1));
+}
+
+async function storedFiles(storage: Storage, name: string): Promise<RecordingFiles | undefined> {
+  const prefix = layout.recording(name);
+  const files: string[] = [];
+  for await (const { key } of storage.list(prefix)) files.push(key.slice(prefix.length));
+  if (files.length === 0) return undefined;
+  return { name, list: async () => files, read: (file) => storage.get(prefix + file) };
+}
+
+/** A recording's folder, wherever it was copied to. */
+function folderOf(folder: string): RecordingFiles {
+  const path = resolve(folder);
+  return {
+    name: basename(path),
+    list: async () => readdirSync(path).filter((file) => !file.endsWith('.open')),
+    read: (file) => createReadStream(join(path, file), { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>,
+  };
+}
