@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { parse, stringify } from 'yaml';
 import { type Cluster, startCluster } from '../cluster/cluster.ts';
-import { GatewayProcess } from '../gateway/gateway-process.ts';
+import { type GatewayOptions, GatewayProcess } from '../gateway/gateway-process.ts';
 import type { Endpoint } from './endpoint.ts';
 import { startKubectlProxy } from './kubectl-proxy.ts';
 import { LoadClient } from './load-client.ts';
@@ -11,7 +11,7 @@ import type { RunningProxy } from './running-proxy.ts';
 
 const SUBJECT = 'bench';
 
-/** Nobody's limits may be what is measured. */
+/** Nobody's limits may be what is measured; recording is measured on its own. */
 const UNLIMITED = {
   limits: { requestsPerSecond: 1e6, burst: 1_000_000, parallelRequests: 100_000, parallelStreams: 10_000 },
 };
@@ -66,11 +66,20 @@ export class Bed {
 
   /** A gateway of its own, for what is measured in a process that has done nothing else. */
   async freshGateway(env: Record<string, string> = {}): Promise<GatewayProcess> {
-    const gateway = await GatewayProcess.start(this.cluster, {
+    return await this.#another({ configuration: UNLIMITED, env });
+  }
+
+  /** One that records at RequestResponse, Strict. */
+  async recordingGateway(durability: 'Process' | 'Disk' | 'Remote'): Promise<GatewayProcess> {
+    return await this.#another({
       configuration: UNLIMITED,
-      replicaOf: this.gateway,
-      env,
+      recording: true,
+      adjust: (configuration) => Object.assign(configuration.recording, { durability }),
     });
+  }
+
+  async #another(options: GatewayOptions): Promise<GatewayProcess> {
+    const gateway = await GatewayProcess.start(this.cluster, { ...options, replicaOf: this.gateway });
     this.#gateways.push(gateway);
     return gateway;
   }

@@ -7,10 +7,10 @@ import { median, medianRatio } from './quantile.ts';
 import type { Section } from './section.ts';
 import { number, ratio } from './words.ts';
 
-type Direction = 'from the pod' | 'to the pod';
-type Transport = 'WebSocket' | 'SPDY/3.1';
+export type Direction = 'from the pod' | 'to the pod';
+export type Transport = 'WebSocket' | 'SPDY/3.1';
 
-interface Variant {
+export interface ExecVariant {
   readonly name: string;
   readonly kubeconfig: string;
   readonly transport: Transport;
@@ -42,8 +42,8 @@ export const exec = part<Size>(
   },
 );
 
-function leftOut(why: string): Section {
-  return { title: 'exec', notes: [`Left out: there is no node to run a pod on (${why}).`], tables: [], musts: [] };
+export function leftOut(why: string, title = 'exec'): Section {
+  return { title, notes: [`Left out: there is no node to run a pod on (${why}).`], tables: [], musts: [] };
 }
 
 async function measure(bed: Bed, size: Size): Promise<Section> {
@@ -53,7 +53,7 @@ async function measure(bed: Bed, size: Size): Promise<Section> {
     { name: 'direct', kubeconfig: await bed.directKubeconfig() },
     { name: 'gateway', kubeconfig: await bed.gatewayKubeconfig(bed.gateway) },
   ];
-  const variants: Variant[] = [];
+  const variants: ExecVariant[] = [];
   for (const transport of ['WebSocket', 'SPDY/3.1'] as const) {
     for (const direction of ['from the pod', 'to the pod'] as const) {
       for (const way of ways) variants.push({ ...way, transport, direction, seconds: [], cpu: [] });
@@ -66,7 +66,7 @@ async function measure(bed: Bed, size: Size): Promise<Section> {
       one.cpu.push(usage.cpu() - before);
     }
   }
-  const directOf = (one: Variant) =>
+  const directOf = (one: ExecVariant) =>
     variants.find(
       (other) => other.name === 'direct' && other.transport === one.transport && other.direction === one.direction,
     )!;
@@ -92,7 +92,7 @@ async function measure(bed: Bed, size: Size): Promise<Section> {
   };
 }
 
-async function startPod(bed: Bed): Promise<void> {
+export async function startPod(bed: Bed): Promise<void> {
   await bed.cluster.apply(`
 apiVersion: v1
 kind: Pod
@@ -107,7 +107,7 @@ spec:
 }
 
 /** @returns seconds; throws unless every byte arrived. */
-async function copy(bed: Bed, one: Variant, megabytes: number): Promise<number> {
+export async function copy(bed: Bed, one: ExecVariant, megabytes: number): Promise<number> {
   const bytes = megabytes * 1_000_000;
   const command =
     one.direction === 'from the pod'

@@ -4,8 +4,22 @@ import { kubectl } from './kubectl.ts';
 import { list } from './list.ts';
 import { micro } from './micro.ts';
 import type { Part } from './part.ts';
+import { recording } from './recording.ts';
+import { recordingExec } from './recording-exec.ts';
+import { recordingLines } from './recording-lines.ts';
 import { start } from './start.ts';
 import { watch } from './watch.ts';
 
 /** In the order in which they run and stand on the page. */
-export const PARTS: readonly Part[] = [get, list, watch, kubectl, start, exec, micro];
+export const PARTS: readonly Part[] = [
+  get,
+  list,
+  watch,
+  kubectl,
+  start,
+  exec,
+  recording,
+  recordingExec,
+  recordingLines,
+  micro,
+];

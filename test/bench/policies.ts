@@ -47,7 +47,12 @@ function policy(name: string, rules: object[], group = GROUP) {
     apiVersion: 'sallyport.dev/v1alpha1',
     kind: 'AgentPolicy',
     metadata: { name },
-    spec: { subjects: [{ kind: 'Group', name: group }], rules },
+    // Where a gateway records: as much as there is, and nothing passes without.
+    spec: {
+      subjects: [{ kind: 'Group', name: group }],
+      recording: { level: 'RequestResponse', mode: 'Strict' },
+      rules,
+    },
   };
 }
 

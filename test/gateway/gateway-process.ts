@@ -28,6 +28,8 @@ export interface GatewayOptions {
   /** Changes the configuration before it is written, for what is known only then (the issuer, file names). */
   // biome-ignore lint/suspicious/noExplicitAny: a test reaches into any part of it.
   readonly adjust?: (configuration: any) => void;
+  /** Record into `recordings` below its directory, by way of `spool`. */
+  readonly recording?: boolean;
   /** Share namespace, keys and sessions with another replica. */
   readonly replicaOf?: GatewayProcess;
   readonly env?: Record<string, string>;
@@ -81,10 +83,12 @@ export class GatewayProcess {
     const kubeconfig = await cluster.kubeconfig({ token });
     const configuration = {
       listen: { address: '127.0.0.1', port: 0, tls: { certFile: files.cert, keyFile: files.key } },
-      recording: {
-        storage: { filesystem: { path: join(directory, 'recordings') } },
-        spool: { folder: join(directory, 'spool') },
-      },
+      ...(options.recording === true && {
+        recording: {
+          storage: { filesystem: { path: join(directory, 'recordings') } },
+          spool: { folder: join(directory, 'spool') },
+        },
+      }),
       probes: { address: '127.0.0.1', port: 0 },
       upstream: { kubeconfig, namespace },
       identity: {

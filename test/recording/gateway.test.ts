@@ -18,7 +18,7 @@ describe('what goes through the gateway is recorded', () => {
   const configMaps = (): string => `/api/v1/namespaces/${scene.namespace}/configmaps`;
 
   before(async () => {
-    scene = await Scene.open('record', { rules: RULES });
+    scene = await Scene.open('record', { rules: RULES, recording: true });
     await level('RequestResponse', 'Strict');
   });
   after(() => scene?.close());

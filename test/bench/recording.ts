@@ -1,0 +1,140 @@
+import type { GatewayProcess } from '../gateway/gateway-process.ts';
+import type { Bed } from './bed.ts';
+import { part } from './part.ts';
+import { ProcessUsage } from './process-usage.ts';
+import { median, medianRatio, quantile } from './quantile.ts';
+import type { Must, Section } from './section.ts';
+import { number, percent, ratio } from './words.ts';
+
+interface Variant {
+  readonly name: string;
+  readonly gateway: GatewayProcess;
+  readonly usage: ProcessUsage;
+  channel: number;
+  readonly cpu: number[];
+  readonly p50: number[];
+  readonly p99: number[];
+  readonly list: number[];
+  readonly listCPU: number[];
+  failed: number;
+}
+
+interface Size {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly lists: number;
+}
+
+const CONNECTIONS = 32;
+const RATE = 300;
+const DURABILITIES = ['Process', 'Disk', 'Remote'] as const;
+const LIST = 'labelSelector=bench%3Drecording';
+
+/** What recording adds to a small GET and to a list of 50 MB, at each level of durability. */
+export const recording = part<Size>(
+  'recording',
+  { full: { rounds: 6, seconds: 4, lists: 6 }, quick: { rounds: 1, seconds: 1, lists: 1 } },
+  async (bed, size) => {
+    await fill(bed);
+    const variants = [await variant('not recorded', await bed.freshGateway())];
+    for (const durability of DURABILITIES)
+      variants.push(await variant(durability, await bed.recordingGateway(durability)));
+    for (const one of variants) {
+      one.channel = await bed.load.do('open', bed.through(one.gateway), 'HTTP/1.1', CONNECTIONS);
+      await bed.load.do('saturate', one.channel, bed.small, 32, 2);
+    }
+    for (let round = 0; round < size.rounds; round += 1) {
+      for (const one of turned(variants, round)) await gets(bed, one, size.seconds);
+    }
+    for (let round = 0; round < size.lists; round += 1) {
+      for (const one of turned(variants, round)) await lists(bed, one);
+    }
+    for (const one of variants) {
+      await bed.load.do('close', one.channel);
+      await one.gateway.stop();
+    }
+    return sectionOf(size, variants);
+  },
+);
+
+async function variant(name: string, gateway: GatewayProcess): Promise<Variant> {
+  const usage = new ProcessUsage(gateway.pid);
+  return { name, gateway, usage, channel: 0, cpu: [], p50: [], p99: [], list: [], listCPU: [], failed: 0 };
+}
+
+/** In turning order, so that what wanders slowly is nobody's own. */
+function turned(variants: readonly Variant[], round: number): Variant[] {
+  const turn = round % variants.length;
+  const order = [...variants.slice(turn), ...variants.slice(0, turn)];
+  return round % 2 === 0 ? order : order.reverse();
+}
+
+async function gets(bed: Bed, one: Variant, seconds: number): Promise<void> {
+  await bed.load.do('paced', one.channel, bed.small, RATE, 0.5);
+  const before = one.usage.cpu();
+  const { latencies, failed } = await bed.load.do('paced', one.channel, bed.small, RATE, seconds);
+  one.cpu.push((one.usage.cpu() - before) / (latencies.length + failed));
+  one.p50.push(quantile(latencies, 0.5));
+  one.p99.push(quantile(latencies, 0.99));
+  one.failed += failed;
+  one.gateway.log.length = 0;
+}
+
+async function lists(bed: Bed, one: Variant): Promise<void> {
+  const before = one.usage.cpu();
+  const path = `/api/v1/namespaces/${bed.namespace}/configmaps?${LIST}`;
+  const { milliseconds, bytes } = await bed.load.do('read', one.channel, path);
+  if (bytes < 50_000_000) throw new Error(`${one.name}: a list of ${bytes} bytes`);
+  one.list.push(milliseconds);
+  one.listCPU.push(one.usage.cpu() - before);
+}
+
+async function fill(bed: Bed): Promise<void> {
+  const path = `/api/v1/namespaces/${bed.namespace}/configmaps`;
+  const text = 'The quick brown fox jumps over the lazy dog; 0123456789.\n'.repeat(4_500);
+  for (let index = 0; index < 200; index += 1) {
+    const object = { metadata: { name: `recorded-${index}`, labels: { bench: 'recording' } }, data: { text } };
+    const answer = await bed.cluster.admin('POST', path, object);
+    if (answer.status !== 201) throw new Error(`no ConfigMap: ${answer.body}`);
+  }
+}
+
+function sectionOf(size: Size, variants: readonly Variant[]): Section {
+  const bare = variants[0]!;
+  const added = (own: number[], base: number[]): number => median(own.map((value, index) => value - base[index]!));
+  const rows = variants.map((one) => [
+    one.name,
+    number(median(one.cpu), 3),
+    one === bare ? '–' : percent(medianRatio(one.cpu, bare.cpu) - 1),
+    one === bare ? `${number(median(one.p50), 2)} in all` : `+${number(added(one.p50, bare.p50), 2)}`,
+    one === bare ? `${number(median(one.p99), 2)} in all` : `+${number(added(one.p99, bare.p99), 2)}`,
+    number(median(one.list), 0),
+    one === bare ? '–' : ratio(medianRatio(one.list, bare.list)),
+    number(median(one.listCPU), 0),
+    String(one.failed),
+  ]);
+  const process = variants.find((one) => one.name === 'Process')!;
+  const cpu = medianRatio(process.cpu, bare.cpu) - 1;
+  const p99 = added(process.p99, bare.p99);
+  const list = medianRatio(process.list, bare.list);
+  const musts: Must[] = [
+    { what: 'recording adds at most 10 % CPU to a small GET (Process)', measured: percent(cpu), pass: cpu <= 0.1 },
+    { what: 'and at most 1 ms to its p99', measured: `${number(p99, 2)} ms`, pass: p99 <= 1 },
+    { what: 'and at most 25 % time to a 50 MB LIST', measured: ratio(list), pass: list <= 1.25 },
+  ];
+  return {
+    title: 'Recording',
+    notes: [
+      'Level RequestResponse, mode Strict, HTTP/1.1, masking as it is by default; the store is a folder on the same disk. Process: written before the ' +
+        'answer. Disk: and on disk. Remote: and in the store.',
+      `GET: open loop at ${RATE} requests a second, ${size.rounds} rounds of ${size.seconds} s each in turning order. LIST: ${size.lists} rounds. Medians; ratios and differences within a round.`,
+    ],
+    tables: [
+      {
+        columns: ['', 'CPU ms/GET', 'added', 'p50 ms', 'p99 ms', 'LIST ms', '× not recorded', 'CPU ms/LIST', 'failed'],
+        rows,
+      },
+    ],
+    musts,
+  };
+}
