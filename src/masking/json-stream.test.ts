@@ -31,6 +31,13 @@ function mask(text: string | Buffer, by: MaskPlan = plan, cuts: readonly number[
 const masked = (value: unknown, by?: MaskPlan): any => JSON.parse(mask(JSON.stringify(value), by).toString());
 
 suite('masking JSON', () => {
+  test('the newline behind an event of a watch passes with it, not with the next one', () => {
+    const engine = new JsonMask(plan);
+    const event = `${JSON.stringify({ type: 'ADDED', object: { kind: 'ConfigMap', metadata: { name: 'a' } } })}\n`;
+    assert.equal(engine.write(Buffer.from(event)).toString(), event);
+    assert.equal(engine.write(Buffer.from(event)).toString(), event);
+  });
+
   test('data and stringData of a Secret are replaced whatever they hold, and stay base64', () => {
     const secret = {
       apiVersion: 'v1',

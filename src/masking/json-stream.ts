@@ -101,7 +101,9 @@ export class JsonMask {
       } else if (this.depth === 0 && c > 0x20) throw unreadable('an object was expected');
       i++;
     }
-    this.keep(bytes.subarray(from));
+    // Between objects there is white space only; a watch's client waits for the newline behind an event.
+    if (this.depth === 0 && !this.inString) out.push(this.take(bytes, from, length));
+    else this.keep(bytes.subarray(from));
     this.total += bytes.length;
     return out.length === 1 ? out[0]! : Buffer.concat(out);
   }

@@ -78,7 +78,7 @@ async function write(folder: string, size: Size, key: ReturnType<typeof readSign
   const spool = await Spool.open({
     folder: join(folder, 'spool'),
     durability: 'Process',
-    maxBytes: 4 << 30,
+    maxBytes: 4 * 2 ** 30,
     minFreeBytes: 0,
     segmentBytes: 8 << 20,
     segmentAge: 900_000,
