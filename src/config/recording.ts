@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { duration } from './duration.ts';
 import { recordingStorage } from './recording-storage.ts';
+import { siem } from './siem.ts';
 
 const MiB = 1 << 20;
 
@@ -101,6 +102,7 @@ export const recording = z.strictObject({
     })
     .prefault({})
     .describe('The SessionRecording objects: an index, not the recordings.'),
+  siem,
 });
 
 export type RecordingConfiguration = z.output<typeof recording>;

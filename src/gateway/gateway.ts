@@ -160,6 +160,7 @@ export async function startGateway(
           log,
           metrics,
           bodyTimeout: listen.bodyTimeout,
+          version,
         });
   metrics.recordingEnabled.set(recording === undefined ? 0 : 1);
   if (recording === undefined) log.warn('nothing is recorded: the configuration has no section "recording"');

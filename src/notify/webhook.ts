@@ -1,7 +1,7 @@
-import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { WebhookConfiguration } from '../config/notifications.ts';
 import { ReloadedFile } from '../kubernetes/reloaded-file.ts';
+import { SHORTEST_WEBHOOK_SECRET, signatureHeaders, webhookSecret } from '../observe/webhook-signature.ts';
 import type { Channel } from './channel.ts';
 import { HttpPost } from './http-post.ts';
 import type { Message, Notice } from './notice.ts';
@@ -23,7 +23,8 @@ export class Webhook implements Channel {
     this.#post = new HttpPost(caFile === undefined ? undefined : readFileSync(caFile, 'utf8'));
     this.#secret = new ReloadedFile(secretFile, {
       validate: (text) => {
-        if (secretBytes(text).length < 24) throw new Error(`${secretFile}: a secret of less than 24 bytes`);
+        if (webhookSecret(text).length >= SHORTEST_WEBHOOK_SECRET) return;
+        throw new Error(`${secretFile}: a secret of less than ${SHORTEST_WEBHOOK_SECRET} bytes`);
       },
     });
   }
@@ -37,19 +38,6 @@ export class Webhook implements Channel {
   close(): Promise<void> {
     return this.#post.close();
   }
-}
-
-/** Standard Webhooks 1.0: HMAC-SHA-256 over `id.timestamp.body`. @param timestamp seconds */
-export function signatureHeaders(id: string, timestamp: number, body: string, secret: string): Record<string, string> {
-  const mac = createHmac('sha256', secretBytes(secret)).update(`${id}.${timestamp}.${body}`).digest('base64');
-  return { 'webhook-id': id, 'webhook-timestamp': String(timestamp), 'webhook-signature': `v1,${mac}` };
-}
-
-function secretBytes(text: string): Buffer {
-  const secret = text.trim();
-  return secret.startsWith('whsec_')
-    ? Buffer.from(secret.slice('whsec_'.length), 'base64')
-    : Buffer.from(secret, 'utf8');
 }
 
 /** docs/notifications.md has the fields. */

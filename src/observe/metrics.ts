@@ -197,6 +197,23 @@ export class Metrics {
     'operation',
     'code',
   );
+  readonly siemEvents = this.#counter(
+    'siem_events_total',
+    'Events for receivers outside: delivered, dropped because their queue was full, or refused by the receiver.',
+    'stream',
+    'result',
+  );
+  readonly siemFailures = this.#counter(
+    'siem_failures_total',
+    'Batches that a receiver did not take; tried again.',
+    'stream',
+  );
+  readonly siemQueueBytes = this.#gauge('siem_queue_bytes', 'Bytes of events that wait for a receiver.', 'stream');
+  readonly siemBehind = this.#gauge(
+    'siem_behind_seconds',
+    'Time since a receiver last had everything; 0 while it has.',
+    'stream',
+  );
   readonly recordingEnabled = this.#gauge('recording_enabled', '1 where the configuration has a recording section.');
   readonly notifications = this.#counter(
     'notifications_total',

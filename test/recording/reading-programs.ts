@@ -9,11 +9,11 @@ import { withFileLock } from '../cluster/file-lock.ts';
 
 const run = promisify(execFile);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
-const PACKAGES = ['asciinema==2.4.0', 'ocsf-json-schema==1.2.0', 'jsonschema==4.26.0'];
+const PACKAGES = ['asciinema==2.4.0', 'ocsf-json-schema==1.2.0', 'jsonschema==4.26.0', 'opentelemetry-proto==1.45.2'];
 
 /** A Python with asciinema and the published OCSF schemas, in a virtual environment in the cache folder; its `bin`. */
 export async function readingPython(): Promise<string> {
-  const folder = cacheFolder('python', 'recording-readers-1');
+  const folder = cacheFolder('python', 'recording-readers-2');
   return await withFileLock(cacheFolder('python.lock'), 'making the Python environment', say, async () => {
     if (existsSync(join(folder, 'ready'))) return join(folder, 'bin');
     say(`installing ${PACKAGES.join(', ')}`);

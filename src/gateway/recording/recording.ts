@@ -11,9 +11,10 @@ import type { Manifest } from '../../recording/manifest.ts';
 import { layout } from '../../recording/segment.ts';
 import type { SessionRecordingStatus } from '../../recording/session-recording.generated.ts';
 import { Shipper } from '../../recording/shipping/shipper.ts';
+import { Siem } from '../../recording/siem/siem.ts';
 import { publicPEM } from '../../recording/signing-key.ts';
 import { Spool } from '../../recording/spool/spool.ts';
-import { openStorage, retentionOf } from '../../recording/storage/open.ts';
+import { checkStorage, openStorage, retentionOf } from '../../recording/storage/open.ts';
 import type { Storage } from '../../recording/storage/storage.ts';
 import { readManifest } from '../../recording/stored-recording.ts';
 import type { Own } from '../../upstream/own.ts';
@@ -33,6 +34,7 @@ export interface RecordingOptions {
   readonly metrics: Metrics;
   /** Milliseconds until a request's body must be complete. */
   readonly bodyTimeout: number;
+  readonly version: string;
 }
 
 /** From the end of the last request to the last word to store and API server, in milliseconds. */
@@ -46,6 +48,7 @@ export class Recording {
   readonly #shipper: Shipper;
   readonly #storage: Storage;
   readonly #index: IndexWriter;
+  readonly #siem: Siem;
 
   private constructor(parts: {
     recorder: Recorder;
@@ -54,6 +57,7 @@ export class Recording {
     shipper: Shipper;
     storage: Storage;
     index: IndexWriter;
+    siem: Siem;
   }) {
     this.recorder = parts.recorder;
     this.#recordings = parts.recordings;
@@ -61,6 +65,7 @@ export class Recording {
     this.#shipper = parts.shipper;
     this.#storage = parts.storage;
     this.#index = parts.index;
+    this.#siem = parts.siem;
   }
 
   /**
@@ -68,7 +73,7 @@ export class Recording {
    * @throws Error in one line: a spool that another process has, a key that cannot be read, a folder that cannot be written
    */
   static async start(options: RecordingOptions): Promise<Recording> {
-    const { configuration, own, secrets, log, metrics, bodyTimeout } = options;
+    const { configuration, own, secrets, log, metrics, bodyTimeout, version } = options;
     const { spool: place, durability, storage: where, signingKey, index: indexing } = configuration;
     const keys =
       signingKey.files === undefined
@@ -78,6 +83,25 @@ export class Recording {
       onAttempt: (operation, code) => metrics.recordingStoreRequests.inc(operation, code),
       onShadowed: (key) =>
         log.error({ key }, 'something was laid over a sealed object in the store: the sealed one is still read'),
+    });
+    const unreachable = await checkStorage(storage);
+    if (unreachable !== undefined) log.warn({ error: unreachable }, 'the store of recordings does not answer yet');
+    const siem = await Siem.start({
+      streams: configuration.siem,
+      folder: join(place.folder, 'siem'),
+      version,
+      events: {
+        delivered: (stream, events) => metrics.siemEvents.add(events, stream, 'delivered'),
+        dropped: (stream, events) => metrics.siemEvents.add(events, stream, 'dropped'),
+        refused: (stream, events) => {
+          metrics.siemEvents.add(events, stream, 'refused');
+          log.error({ stream, events }, 'the receiver of events will never take them: they are passed over');
+        },
+        failed: (stream, error) => {
+          metrics.siemFailures.inc(stream);
+          log.warn({ stream, error }, 'the receiver of events did not take a batch; it is tried again');
+        },
+      },
     });
     const torn = new Map<string, number>();
     let shipper: Shipper | undefined;
@@ -167,6 +191,7 @@ export class Recording {
       maxDuration: configuration.maxDuration,
       maxOpen: configuration.maxOpen,
       onDropped: (lines) => metrics.recordingDropped.add(lines),
+      onLines: (recording, lines) => siem.take(recording, lines),
       onOpened: (recording) => index.opened(recording),
       onEnded: (recording) => shipper.grown(recording),
     });
@@ -184,6 +209,10 @@ export class Recording {
       const { unshippedBytes, failingFor } = shipper.status;
       metrics.recordingUnshippedBytes.set(unshippedBytes);
       metrics.recordingStoreFailing.set(failingFor / 1_000);
+      for (const { name, bytes, behind } of siem.status) {
+        metrics.siemQueueBytes.set(bytes, name);
+        metrics.siemBehind.set(behind / 1_000, name);
+      }
     });
     const recorder = new GatewayRecorder({
       recordings,
@@ -194,7 +223,7 @@ export class Recording {
       onRefused: () => metrics.recordingRefused.inc(),
     });
     log.info({ store: storage.locator, durability, keyID: keys.current.id }, 'recording');
-    return new Recording({ recorder, recordings, spool, shipper, storage, index });
+    return new Recording({ recorder, recordings, spool, shipper, storage, index, siem });
   }
 
   /** An agent session has ended: so does its recording, once nothing of it is under way. */
@@ -205,7 +234,7 @@ export class Recording {
   /** Ends and seals what is open, within bounds; what the store did not take stays in the spool. */
   async stop(): Promise<void> {
     await this.#recordings.stop();
-    await this.#shipper.stop(LAST_WORDS);
+    await Promise.all([this.#shipper.stop(LAST_WORDS), this.#siem.stop(LAST_WORDS / 4)]);
     await this.#index.stop(LAST_WORDS / 4);
     await this.#spool.close();
     await this.#storage.close();

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Caller } from '../../identity/caller.ts';
-import type { EndLine, EventLine, RecordingIdentity, ResumeLine } from '../../recording/line.ts';
+import type { EndLine, EventLine, Line, RecordingIdentity, ResumeLine } from '../../recording/line.ts';
 import type { Spool } from '../../recording/spool/spool.ts';
 import type { SpooledRecording } from '../../recording/spool/spooled-recording.ts';
 import { callerFields } from './event-fields.ts';
@@ -16,6 +16,7 @@ export interface RecordingsOptions {
   /** Recordings that may be open at once; the one that was unused for longest ends first. */
   readonly maxOpen: number;
   readonly onDropped: (lines: number) => void;
+  readonly onLines: (recording: string, lines: readonly Line[]) => void;
   /** A recording has its first line, or was found in the spool again. */
   readonly onOpened: (recording: SpooledRecording) => void;
   /** A recording has its last line: it can be sealed. */
@@ -55,11 +56,12 @@ export class Recordings {
       const resumed: ResumeLine = { kind: 'Resume', time, truncatedBytes: torn.get(identity.name) ?? 0 };
       const unknown = [...recording.open].map((id) => unknownOutcome(id, identity, time));
       await recording.append([resumed, ...unknown], 1_000 * (1 + unknown.length));
+      this.#options.onLines(identity.name, unknown);
       const key = keyOf(identity.user.username, identity.user.uid, identity.caller);
       // Two of one caller: the older one was about to end.
       const before = this.#writers.get(key);
       if (before !== undefined) await this.#end(before, 'Stopped');
-      this.#writers.set(key, new SessionWriter(recording, this.#options.onDropped));
+      this.#writers.set(key, new SessionWriter(recording, this.#options.onDropped, this.#options.onLines));
       this.#options.onOpened(recording);
     }
   }
@@ -97,7 +99,7 @@ export class Recordings {
   }
 
   #begin(caller: Caller): SessionWriter {
-    const { spool, replica, maxOpen, onDropped, onOpened } = this.#options;
+    const { spool, replica, maxOpen, onDropped, onLines, onOpened } = this.#options;
     if (this.#writers.size >= maxOpen) this.#endLongestUnused();
     const identity: RecordingIdentity = {
       name: nameFor(caller),
@@ -106,7 +108,7 @@ export class Recordings {
       caller: callerFields(caller),
       startTime: new Date().toISOString(),
     };
-    const writer = new SessionWriter(spool.create(identity), onDropped);
+    const writer = new SessionWriter(spool.create(identity), onDropped, onLines);
     onOpened(writer.recording);
     return writer;
   }

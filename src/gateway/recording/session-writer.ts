@@ -16,10 +16,17 @@ export class SessionWriter {
   #dropped = 0;
   #dropReason = '';
   readonly #onDropped: (lines: number) => void;
+  readonly #onLines: (recording: string, lines: readonly Line[]) => void;
 
-  constructor(recording: SpooledRecording, onDropped: (lines: number) => void) {
+  /** @param onLines told of lines that are kept, and of those that BestEffort lost: what happened is sent on all the same */
+  constructor(
+    recording: SpooledRecording,
+    onDropped: (lines: number) => void,
+    onLines: (recording: string, lines: readonly Line[]) => void = () => {},
+  ) {
     this.recording = recording;
     this.#onDropped = onDropped;
+    this.#onLines = onLines;
   }
 
   /**
@@ -27,10 +34,18 @@ export class SessionWriter {
    * @returns when they are kept. @throws SpoolError, also at once
    */
   append(lines: readonly Line[], size: number): Promise<void> {
-    if (this.#dropped === 0) return this.recording.append(lines, size);
+    if (this.#dropped === 0) return this.#kept(lines, this.recording.append(lines, size));
     const gap: Line = { kind: 'Gap', time: new Date().toISOString(), dropped: this.#dropped, reason: this.#dropReason };
     const kept = this.recording.append([gap, ...lines], size);
     this.#dropped = 0;
+    return this.#kept(lines, kept);
+  }
+
+  #kept(lines: readonly Line[], kept: Promise<void>): Promise<void> {
+    kept.then(
+      () => this.#onLines(this.recording.identity.name, lines),
+      () => {},
+    );
     return kept;
   }
 
@@ -40,6 +55,7 @@ export class SessionWriter {
       this.#dropped += lines.length;
       this.#dropReason = error.fault;
       this.#onDropped(lines.length);
+      this.#onLines(this.recording.identity.name, lines);
     };
     try {
       this.append(lines, size).catch((error: unknown) => drop(asSpoolError(error)));

@@ -5,7 +5,7 @@ import { FilesystemStorage } from './filesystem.ts';
 import { S3Storage } from './s3.ts';
 import { S3Client } from './s3-client.ts';
 import { CurrentCredentials, credentialSource, type S3CredentialsConfiguration } from './s3-credentials.ts';
-import type { Storage } from './storage.ts';
+import { type Storage, StorageError } from './storage.ts';
 
 export interface OpenOptions {
   /** Told of every attempt at an S3 store: its operation, and the HTTP status or the kind of failure. */
@@ -24,6 +24,22 @@ export function openStorage(configuration: RecordingStorageConfiguration, option
   const { s3, filesystem } = configuration;
   if (s3 !== undefined) return openS3(s3, options);
   return new FilesystemStorage(filesystem?.path ?? '/var/lib/sallyport/recordings');
+}
+
+/**
+ * Asks a store whether it will take what is sent to it.
+ * @returns why it does not answer now, which may pass
+ * @throws StorageError what a person has to mend: wrong keys, no such bucket, object lock that is off
+ */
+export async function checkStorage(storage: Storage): Promise<StorageError | undefined> {
+  if (!(storage instanceof S3Storage)) return undefined;
+  try {
+    await storage.check(AbortSignal.timeout(20_000));
+    return undefined;
+  } catch (error) {
+    if (error instanceof StorageError && (error.fault === 'Unavailable' || error.fault === 'Full')) return error;
+    throw error;
+  }
 }
 
 function openS3(s3: S3Configuration, { onAttempt = () => {}, onShadowed = () => {} }: OpenOptions): Storage {
