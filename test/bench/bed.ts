@@ -10,6 +10,7 @@ import { agentManifests, GROUP } from './policies.ts';
 import type { RunningProxy } from './running-proxy.ts';
 
 const SUBJECT = 'bench';
+const UNMASKED = 'bench-unmasked';
 
 /** Nobody's limits may be what is measured; recording is measured on its own. */
 const UNLIMITED = {
@@ -96,6 +97,25 @@ export class Bed {
   through(gateway: GatewayProcess, name = 'gateway'): Endpoint {
     const headers = ['Authorization', `Bearer ${this.#agentToken}`];
     return { name, url: gateway.url, caPem: gateway.caPem, headers };
+  }
+
+  /** A caller for whom nothing is masked: what masking costs is the difference to the others. */
+  async unmasked(gateway: GatewayProcess, name = 'unmasked'): Promise<Endpoint> {
+    await this.cluster.apply(
+      stringify({
+        apiVersion: 'sallyport.dev/v1alpha1',
+        kind: 'MaskingRule',
+        metadata: { name: 'bench-unmasked' },
+        spec: {
+          subjects: [{ kind: 'Group', name: UNMASKED }],
+          match: { apiGroups: ['*'], resources: ['*', '*/*'] },
+          exempt: true,
+        },
+      }),
+    );
+    const exp = Math.floor(Date.now() / 1_000) + 7_200;
+    const token = await this.gateway.token({ sub: SUBJECT, groups: [GROUP, UNMASKED], exp });
+    return { name, url: gateway.url, caPem: gateway.caPem, headers: ['Authorization', `Bearer ${token}`] };
   }
 
   async startKubectlProxy(): Promise<RunningProxy> {

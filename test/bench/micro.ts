@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { part } from './part.ts';
 
 /** Benchmarks of one room each, programs of their own. */
-const PROGRAMS = ['cel.ts', 'policy.ts', 'identity.ts', 'masking.ts'];
+const PROGRAMS = ['cel.ts', 'policy.ts', 'identity.ts'];
 
 const run = promisify(execFile);
 

@@ -2,6 +2,7 @@ import { exec } from './exec.ts';
 import { get } from './get.ts';
 import { kubectl } from './kubectl.ts';
 import { list } from './list.ts';
+import { maskedAnswers } from './masked-answers.ts';
 import { micro } from './micro.ts';
 import type { Part } from './part.ts';
 import { recording } from './recording.ts';
@@ -14,6 +15,7 @@ import { watch } from './watch.ts';
 export const PARTS: readonly Part[] = [
   get,
   list,
+  maskedAnswers,
   watch,
   kubectl,
   start,

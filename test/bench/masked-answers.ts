@@ -1,0 +1,254 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { LAYOUTS } from '../masking/layouts/layouts.ts';
+import { Mint } from '../masking/layouts/mint.ts';
+import type { Bed } from './bed.ts';
+import type { Endpoint } from './endpoint.ts';
+import { LoadClient } from './load-client.ts';
+import type { EngineSpeed } from './masking.ts';
+import { part } from './part.ts';
+import { many } from './policies.ts';
+import { ProcessUsage } from './process-usage.ts';
+import { median, medianRatio, quantile } from './quantile.ts';
+import type { Must, Section } from './section.ts';
+import { megabytes, number, percent, ratio } from './words.ts';
+
+const OBJECTS = 100;
+const OBJECT_BYTES = 256 * 1_024;
+const MOST_GROWTH = 64 << 20;
+const RATE = 100;
+
+interface Size {
+  readonly rounds: number;
+  readonly engineRounds: number;
+  /** Of small GETs, by each caller, in each round. */
+  readonly seconds: number;
+}
+
+interface Caller {
+  readonly endpoint: Endpoint;
+  /** Milliseconds and CPU milliseconds for both lists, one each round. */
+  readonly milliseconds: number[];
+  readonly cpu: number[];
+  readonly cpuOfGet: number[];
+  bytes: number;
+  peak: number;
+}
+
+/** What masking costs: the engines alone, a list of 50 MB and small GETs through the gateway with and without it. */
+export const maskedAnswers = part<Size>(
+  'masking',
+  { full: { rounds: 6, engineRounds: 9, seconds: 4 }, quick: { rounds: 1, engineRounds: 2, seconds: 1 } },
+  async (bed, size) => {
+    const engines = await speedsOfEngines(size.engineRounds);
+    await fill(bed);
+    const gateway = await bed.freshGateway();
+    const usage = new ProcessUsage(gateway.pid);
+    const callers = [bed.through(gateway, 'masked'), await bed.unmasked(gateway)].map(
+      (endpoint): Caller => ({ endpoint, milliseconds: [], cpu: [], cpuOfGet: [], bytes: 0, peak: 0 }),
+    );
+    const [masked, unmasked] = callers as [Caller, Caller];
+    await tellApart(bed, masked, unmasked);
+    for (const one of callers) await warm(bed, one.endpoint);
+    const before = usage.resident();
+    for (let round = 0; round < size.rounds; round++) {
+      const order = round % 2 === 0 ? callers : callers.toReversed();
+      for (const one of order) await lists(bed, one, usage);
+      for (const one of order) await smallGets(bed, one, usage, size.seconds);
+    }
+    const others = await othersMeanwhile(bed, masked.endpoint, size);
+    await gateway.stop();
+    return sectionOf(size, engines, masked, unmasked, before, others);
+  },
+);
+
+/** In a process of their own: nothing else has shaped what the compiler made of the engines. */
+async function speedsOfEngines(rounds: number): Promise<EngineSpeed[]> {
+  const program = fileURLToPath(new URL('masking.ts', import.meta.url));
+  const env = { ...process.env, ROUNDS: String(rounds) };
+  const { stdout } = await promisify(execFile)(process.execPath, [program, '--json'], { env, timeout: 300_000 });
+  return JSON.parse(stdout) as EngineSpeed[];
+}
+
+/** Secrets of random bytes, and ConfigMaps of what programs print and read, with secrets in them. */
+async function fill(bed: Bed): Promise<void> {
+  const mint = new Mint(1);
+  const layouts = Object.values(LAYOUTS);
+  const create = async (resource: string, name: string, object: object): Promise<void> => {
+    const body = { metadata: { name, labels: { bench: 'masking' } }, ...object };
+    const answer = await bed.cluster.admin('POST', `/api/v1/namespaces/${bed.namespace}/${resource}`, body);
+    if (answer.status !== 201) throw new Error(`no ${resource}: ${answer.body}`);
+  };
+  await many(
+    Array.from({ length: OBJECTS }, (_, index) => `masking-${index}`),
+    async (name) => {
+      const data: Record<string, string> = {};
+      for (let i = 0; i < 16; i++) data[`key-${i}`] = randomBytes((OBJECT_BYTES / 16) * 0.75).toString('base64');
+      await create('secrets', name, { data });
+      let text = '';
+      while (text.length < OBJECT_BYTES) {
+        mint.begin();
+        // Most of what is configured is no secret.
+        text += `${mint.pick(layouts)(mint)}\n${'# The quick brown fox jumps over the lazy dog; 0123456789.\nsetting.number = 12\n'.repeat(8)}`;
+      }
+      await create('configmaps', name, { data: { 'application.conf': text.slice(0, OBJECT_BYTES) } });
+    },
+  );
+}
+
+const listPaths = (bed: Bed): string[] =>
+  ['secrets', 'configmaps'].map((one) => `/api/v1/namespaces/${bed.namespace}/${one}?labelSelector=bench%3Dmasking`);
+
+/** The rule that spares the one caller has to be known before anything is measured. */
+async function tellApart(bed: Bed, masked: Caller, unmasked: Caller): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const sizes: number[] = [];
+    for (const { endpoint } of [masked, unmasked]) {
+      const channel = await bed.load.do('open', endpoint, 'HTTP/1.1', 1);
+      sizes.push((await bed.load.do('read', channel, `/api/v1/namespaces/${bed.namespace}/secrets/masking-0`)).bytes);
+      await bed.load.do('close', channel);
+    }
+    if (sizes[0]! < sizes[1]! / 2) return;
+    await sleep(50);
+  }
+  throw new Error('the masked and the unmasked caller see the same');
+}
+
+async function warm(bed: Bed, endpoint: Endpoint): Promise<void> {
+  const channel = await bed.load.do('open', endpoint, 'HTTP/2', 4);
+  await bed.load.do('saturate', channel, bed.small, 8, 2);
+  for (const path of listPaths(bed)) await bed.load.do('read', channel, path);
+  await bed.load.do('close', channel);
+}
+
+async function lists(bed: Bed, one: Caller, usage: ProcessUsage): Promise<void> {
+  const channel = await bed.load.do('open', one.endpoint, 'HTTP/2', 1);
+  await bed.load.do('read', channel, bed.small);
+  usage.resetPeak();
+  const cpu = usage.cpu();
+  let milliseconds = 0;
+  one.bytes = 0;
+  for (const path of listPaths(bed)) {
+    const read = await bed.load.do('read', channel, path);
+    milliseconds += read.milliseconds;
+    one.bytes += read.bytes;
+  }
+  one.milliseconds.push(milliseconds);
+  one.cpu.push(usage.cpu() - cpu);
+  one.peak = Math.max(one.peak, usage.peak());
+  await bed.load.do('close', channel);
+}
+
+async function smallGets(bed: Bed, one: Caller, usage: ProcessUsage, seconds: number): Promise<void> {
+  const channel = await bed.load.do('open', one.endpoint, 'HTTP/2', 4);
+  await bed.load.do('paced', channel, bed.small, RATE, 0.5);
+  const cpu = usage.cpu();
+  const { latencies, failed } = await bed.load.do('paced', channel, bed.small, RATE, seconds);
+  one.cpuOfGet.push((usage.cpu() - cpu) / (latencies.length + failed));
+  await bed.load.do('close', channel);
+}
+
+interface Others {
+  readonly idle: number;
+  readonly meanwhile: number;
+}
+
+/** p99 of small GETs, and of the same while one client reads masked lists without a pause. */
+async function othersMeanwhile(bed: Bed, endpoint: Endpoint, size: Size): Promise<Others> {
+  const reader = new LoadClient();
+  try {
+    const lists = await reader.do('open', endpoint, 'HTTP/2', 1);
+    const channel = await bed.load.do('open', endpoint, 'HTTP/2', 4);
+    await bed.load.do('paced', channel, bed.small, RATE, 0.5);
+    const idle = await bed.load.do('paced', channel, bed.small, RATE, size.seconds);
+    let reading = true;
+    const read = (async () => {
+      while (reading) for (const path of listPaths(bed)) await reader.do('read', lists, path);
+    })();
+    await sleep(200);
+    const busy = await bed.load.do('paced', channel, bed.small, RATE, size.seconds);
+    reading = false;
+    await read;
+    await bed.load.do('close', channel);
+    return { idle: quantile(idle.latencies, 0.99), meanwhile: quantile(busy.latencies, 0.99) };
+  } finally {
+    await reader.stop();
+  }
+}
+
+/** What the engines must reach, as a share of JSON.parse. */
+const AIMS: readonly (readonly [EngineSpeed['key'], string, number])[] = [
+  ['structure', 'JSON, structure only', 0.7],
+  ['fields', 'JSON, a field rule that masks all env', 0.7],
+  ['all', 'JSON, all detectors', 0.35],
+  ['text', 'text, all detectors', 0.35],
+];
+
+function sectionOf(
+  size: Size,
+  engines: readonly EngineSpeed[],
+  masked: Caller,
+  unmasked: Caller,
+  before: number,
+  { idle, meanwhile }: Others,
+): Section {
+  const times = medianRatio(masked.milliseconds, unmasked.milliseconds);
+  const growth = masked.peak - before;
+  const more = medianRatio(masked.cpuOfGet, unmasked.cpuOfGet) - 1;
+  const musts: Must[] = AIMS.map(([key, what, aim]) => {
+    const reached = engines.find((one) => one.key === key)!.ratio;
+    return { what: `${what}: at least ${aim} × JSON.parse`, measured: ratio(reached), pass: reached >= aim };
+  });
+  musts.push(
+    { what: '50 MB of Secrets and ConfigMaps, masked: within 2 × unmasked', measured: ratio(times), pass: times <= 2 },
+    { what: 'memory grows by at most 64 MiB meanwhile', measured: megabytes(growth), pass: growth <= MOST_GROWTH },
+    { what: 'CPU of a small GET: at most 15 % over unmasked', measured: percent(more), pass: more <= 0.15 },
+    {
+      what: 'p99 of other requests during a masked list: under 3 × of idle',
+      measured: ratio(meanwhile / idle),
+      pass: meanwhile / idle < 3,
+    },
+  );
+  return {
+    title: 'Masking',
+    notes: [
+      `The engines in a process of their own, on the labelled corpus’ large size: CPU time, the best of ${size.engineRounds} rounds in turn. The ratio is to JSON.parse of the same bytes (for text: of the list of Pods); strings of many kilobytes it only copies.`,
+      `Through the gateway, over HTTP/2: ${OBJECTS} Secrets and ${OBJECTS} ConfigMaps of ${OBJECT_BYTES / 1_024} KiB each, with the default detectors, against a caller whom a rule exempts; ${size.rounds} rounds, medians, ratios within a round. ` +
+        `Growth is the peak of the gateway’s resident memory over what it had after it was warm (${megabytes(before)}). Small GETs at ${RATE} a second for ${size.seconds} s.`,
+    ],
+    tables: [
+      {
+        columns: ['engine', 'MB', 'MB/s', '× JSON.parse'],
+        rows: engines.map(({ what, bytes, speed, ratio: of }) => [
+          what,
+          number(bytes / 1e6, 1),
+          number(speed, 0),
+          ratio(of),
+        ]),
+      },
+      {
+        columns: ['caller', 'bytes', 'ms', '× unmasked', 'gateway CPU ms', 'growth', 'CPU ms of a small GET'],
+        rows: [unmasked, masked].map((one) => [
+          one.endpoint.name,
+          megabytes(one.bytes),
+          number(median(one.milliseconds), 0),
+          ratio(medianRatio(one.milliseconds, unmasked.milliseconds)),
+          number(median(one.cpu), 0),
+          megabytes(one.peak - before),
+          number(median(one.cpuOfGet), 3),
+        ]),
+      },
+      {
+        columns: ['small GETs', 'p99 ms'],
+        rows: [
+          ['alone', number(idle, 2)],
+          ['while masked lists are read', number(meanwhile, 2)],
+        ],
+      },
+    ],
+    musts,
+  };
+}
