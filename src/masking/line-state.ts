@@ -10,6 +10,8 @@ const BODY = /(?:[A-Za-z0-9+/=]{0,512}|[A-Z][A-Za-z0-9-]{1,40}: ?[^\n]{0,200})[\
 const RECORD = /[A-Za-z0-9+/=]{8,512}(?=[\\"'])/y;
 const WRAPPED =
   /^((?:\S{0,12}\d\d:\d\d:\d\d\S{0,24} (?:std(?:out|err) [FP] )?)?[ \t]{0,64})([A-Za-z0-9+/]{4,76}={0,2})\r?$/;
+/** Of a line: timestamp, indentation, base64. */
+const MAX_WRAPPED = 256;
 const MAY_LABEL = /(?:name|key|variable)["']?[ \t]{0,8}[:=> ]/;
 const END = /-{2,5}END [A-Z0-9 ]{1,40}-{0,5}/y;
 const MAX_BLOCK_LINES = 1024;
@@ -62,19 +64,41 @@ export class LineState {
   /** Base64 in lines of 64 or 76 characters is one text, of which each line is decoded alone. */
   private wrappedLines(text: string, found: readonly Finding[]): Finding[] {
     const findings: Finding[] = [];
-    let at = 0;
-    for (const line of linesOf(text)) {
-      const run = WRAPPED.exec(line);
-      const [, lead = '', body = ''] = run ?? [];
-      const start = at + lead.length;
-      const end = start + body.length;
-      const goesOn = run !== null && this.wrapped > 0 && end - start <= this.wrapped;
-      if (goesOn) findings.push({ start, end, kind: 'encoded', silent: true });
-      const isHit = goesOn || found.some((one) => one.start >= start && one.end <= end && one.end > one.start);
-      this.wrapped = run !== null && isHit && (end - start === 64 || end - start === 76) ? end - start : 0;
-      at += line.length + 1;
+    // Where the lines that go on have been followed to.
+    let past = this.wrapped > 0 ? this.followWrapped(text, 0, findings) : 0;
+    for (const { start, end } of found) {
+      if (start < past || end <= start) continue;
+      const from = text.lastIndexOf('\n', start - 1) + 1;
+      const next = lineEnd(text, from);
+      past = next;
+      if (end > next || next - from > MAX_WRAPPED) continue;
+      const [, lead = '', body = ''] = WRAPPED.exec(text.slice(from, next)) ?? [];
+      const isHit = start >= from + lead.length && end <= from + lead.length + body.length;
+      if (!isHit || (body.length !== 64 && body.length !== 76)) continue;
+      this.wrapped = body.length;
+      past = next < text.length ? this.followWrapped(text, next + 1, findings) : next;
     }
     return findings;
+  }
+
+  /** @returns where the first line begins that is not of the block, or the text's end, with the state left for what follows */
+  private followWrapped(text: string, from: number, findings: Finding[]): number {
+    let at = from;
+    while (at < text.length) {
+      const next = lineEnd(text, at);
+      const [, lead = '', body = ''] = (next - at <= MAX_WRAPPED && WRAPPED.exec(text.slice(at, next))) || [];
+      if (body === '' || body.length > this.wrapped) {
+        this.wrapped = 0;
+        return at;
+      }
+      findings.push({ start: at + lead.length, end: at + lead.length + body.length, kind: 'encoded', silent: true });
+      at = next + 1;
+      if (body.length < this.wrapped) {
+        this.wrapped = 0;
+        return at;
+      }
+    }
+    return at;
   }
 
   private labelled(text: string): Finding[] {
@@ -88,7 +112,7 @@ export class LineState {
         if (content !== '' && !/^[|>]/.test(content) && isPlausible(content, this.label))
           findings.push({ start: at + start, end: at + start + content.length, kind: kindOf(this.label) });
       }
-      const label = LABEL.exec(line);
+      const label = mayBeLabel(line) ? LABEL.exec(line) : null;
       const name = label?.[1] ?? label?.[2] ?? label?.[3];
       // One line may stand between: a description, a type.
       if (name !== undefined) this.label = classifyName(name);
@@ -162,7 +186,7 @@ export class LineState {
   }
 
   private yamlLine(line: string, at: number): Finding | undefined {
-    const header = HEADER.exec(line);
+    const header = line.length < 160 && line.includes('ata:') ? HEADER.exec(line) : null;
     if (header !== null) {
       this.data = { indent: header[1]!.length, plain: header[2] === 'stringData', member: -1 };
       return undefined;
@@ -197,6 +221,22 @@ function isData(value: string): boolean {
     /^[A-Za-z0-9+/]+={0,2}$/.test(value) &&
     decodeText(value, 4) !== undefined
   );
+}
+
+/** By its first character: the name of a field, a quote, a tag, a list's dash, a timestamp. */
+function mayBeLabel(line: string): boolean {
+  let i = 0;
+  while (i < 64 && (line.charCodeAt(i) === 0x20 || line.charCodeAt(i) === 0x09)) i++;
+  return line.length - i < 256 && LABEL_STARTS[line.charCodeAt(i)] === 1;
+}
+
+const LABEL_STARTS = new Uint8Array(256);
+for (const char of 'nkNKv"\'<-{0123456789[') LABEL_STARTS[char.charCodeAt(0)] = 1;
+
+/** Where the line that `from` is in ends, without its line feed. */
+function lineEnd(text: string, from: number): number {
+  const newline = text.indexOf('\n', from);
+  return newline === -1 ? text.length : newline;
 }
 
 /** Without what would stand behind the last line's end: it is no line yet. */

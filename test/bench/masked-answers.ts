@@ -91,8 +91,8 @@ async function fill(bed: Bed): Promise<void> {
       let text = '';
       while (text.length < OBJECT_BYTES) {
         mint.begin();
-        // Most of what is configured is no secret.
-        text += `${mint.pick(layouts)(mint)}\n${'# The quick brown fox jumps over the lazy dog; 0123456789.\nsetting.number = 12\n'.repeat(8)}`;
+        // Most of what is configured is no secret: some every three kilobytes.
+        text += `${mint.pick(layouts)(mint)}\n${'# The quick brown fox jumps over the lazy dog; 0123456789.\nsetting.number = 12\n'.repeat(40)}`;
       }
       await create('configmaps', name, { data: { 'application.conf': text.slice(0, OBJECT_BYTES) } });
     },
