@@ -169,6 +169,12 @@ export const ERRORS = declare({
     meaning:
       'A placeholder of a masked value stands where it does not stand for the object’s current value, or the value would be seen there. The message names the path. Leave placeholders where they were read, or write a new value.',
   },
+  SP_MASKING_SHOWN: {
+    status: 422,
+    reason: 'Invalid',
+    meaning:
+      'What is written would show a masked value where it is put (another name beside it, another text around it). The message names the path. It counts as a new value over a masked one: what is refused here tells of what the value looks like.',
+  },
   SP_MASKING_PLACEHOLDER_UNREADABLE: {
     status: 415,
     reason: 'UnsupportedMediaType',

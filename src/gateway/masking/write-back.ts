@@ -5,7 +5,13 @@ import { viewOf } from '../../masking/write-back/original.ts';
 import { holdsPlaceholder, treeHoldsPlaceholder } from '../../masking/write-back/placeholder-search.ts';
 import { refuseProbes } from '../../masking/write-back/selector-probe.ts';
 import { Tracer } from '../../masking/write-back/tracer.ts';
-import { needsCurrent, type Written, type WrittenBack, writeBack } from '../../masking/write-back/write-back.ts';
+import {
+  needsCurrent,
+  type Sources,
+  type Written,
+  type WrittenBack,
+  writeBack,
+} from '../../masking/write-back/write-back.ts';
 import type { Body } from '../../request/body.ts';
 import { type Json, memberAt, parseJson, writeJson } from '../../request/json.ts';
 import type { Operation } from '../../request/operation.ts';
@@ -115,13 +121,24 @@ export class WriteBack {
 
   async #writtenBack(exchange: Exchange, written: Written, current: Buffer | undefined): Promise<WrittenBack> {
     try {
-      return writeBack(written, current);
+      return this.#counted(exchange, written, current);
     } catch (error) {
       if (!(error instanceof SallyportError) || error.code !== 'SP_MASKING_PLACEHOLDER') throw error;
       const there = current === undefined ? undefined : parseJson(current.toString());
       const sources = await this.#options.helm.of(exchange, written.tree, there);
       if (sources === undefined) throw error;
+      return this.#counted(exchange, written, current, sources);
+    }
+  }
+
+  /** Whether a value is recognised in other company tells what it looks like: such a try counts as a guess. */
+  #counted(exchange: Exchange, written: Written, current: Buffer | undefined, sources?: Sources): WrittenBack {
+    try {
       return writeBack(written, current, sources);
+    } catch (error) {
+      const isShown = error instanceof SallyportError && error.code === 'SP_MASKING_SHOWN';
+      if (isShown) this.#options.limit.take(limitKey(exchange));
+      throw error;
     }
   }
 

@@ -166,9 +166,9 @@ class Walk {
 
   #scalar(sent: Json, views: readonly View[], path: Steps): Pair {
     const own = views.find((view) => view.own && this.#hides(view.traced));
-    if (own === undefined || sent === null) return { real: sent, traced: sent };
-    if (sameLeaf(sent, own.shown)) return this.#whole(own);
-    this.#literal(path);
+    if (own !== undefined && sameLeaf(sent, own.shown)) return this.#whole(own);
+    // null takes away, and asks nothing.
+    if (own !== undefined && sent !== null) this.#literal(path);
     return { real: sent, traced: sent };
   }
 

@@ -154,7 +154,7 @@ suite('writing back', () => {
     const plain = { ...current, data: { 'app.yaml': 'password: correct-horse-1\n' } };
     const bare: string = shownOf(plain).data['app.yaml'];
     const seen = { data: { 'app.yaml': bare.replace('password', 'motd') } };
-    refused('SP_MASKING_PLACEHOLDER', /would be seen/, () => back(seen, plain, merge));
+    refused('SP_MASKING_PLACEHOLDER', /app\.yaml/, () => back(seen, plain, merge));
   });
 
   test('JSON in a text keeps its form', () => {
@@ -201,7 +201,7 @@ suite('writing back', () => {
     ]);
     const patch = { spec: { template: { spec: { containers: [{ name: 'b', env: [b.env[0], env('Y', '2')] }] } } } };
     assert.deepEqual(back(patch, current, strategic).object.spec.template.spec.containers[0].env[0], realB!.env[0]);
-    refused('SP_MASKING_PLACEHOLDER', /containers\[0\]\.env\[1\]\.value/, () =>
+    refused('SP_MASKING_SHOWN', /containers\[0\]\.env\[1\]\.value/, () =>
       put([{ ...a, env: [a.env[0], env('MOTD', a.env[1].value)] }, b]),
     );
     refused('SP_MASKING_PLACEHOLDER', /env\[0\]\.value/, () =>
@@ -277,7 +277,7 @@ suite('writing back', () => {
     refused('SP_MASKING_PROBE', /containers\[0\]\.env\[0\]\.value/, () =>
       back([shift, { op: 'test', path: '/spec/containers/0/env/0/value', value: 'x' }], pod, json),
     );
-    refused('SP_MASKING_PLACEHOLDER', /would be seen/, () =>
+    refused('SP_MASKING_SHOWN', /would be seen/, () =>
       back([{ op: 'replace', path: '/spec/containers/1/env/0/name', value: 'MOTD' }], pod, json),
     );
     const value = shownOf(pod).spec.containers[1].env[0].value;

@@ -55,7 +55,7 @@ export function needsCurrent({ plan, kind, verb, patchType, tree }: Written): bo
 /**
  * Puts back what the placeholders in a write stand for.
  * @param current the object as it is stored, in JSON; undefined where there is none
- * @throws SallyportError SP_MASKING_PLACEHOLDER, SP_MASKING_PROBE, SP_MASKING_CHANGED, SP_MASKING_UNREADABLE
+ * @throws SallyportError SP_MASKING_PLACEHOLDER, SP_MASKING_SHOWN, SP_MASKING_PROBE, SP_MASKING_CHANGED, SP_MASKING_UNREADABLE
  */
 export function writeBack(written: Written, current: Buffer | undefined, sources?: Sources): WrittenBack {
   const { plan, verb, patchType, tree } = written;
@@ -121,7 +121,7 @@ function refuseShown({ plan }: Written, tracer: Tracer, traced: Json, real: Json
   const path = wouldShow(tracer, traced, real, again);
   if (path === undefined) return;
   const message = `${path}: the masked value would be seen there; leave it where it is hidden`;
-  throw new SallyportError('SP_MASKING_PLACEHOLDER', message);
+  throw new SallyportError('SP_MASKING_SHOWN', message);
 }
 
 function untouched({ tree }: Written): WrittenBack {
