@@ -1,9 +1,11 @@
 import { SallyportError } from '../errors.ts';
-import { credentialRefused, type Flow, type Forward, type Outgoing } from '../upstream/forward.ts';
+import { credentialRefused, type Forward, type Outgoing } from '../upstream/forward.ts';
 import { writeHead } from './answer.ts';
 import { TargetMoved } from './approval/permit.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
 import { Outlet } from './outlet.ts';
+import { SharedFlow } from './shared-flow.ts';
+import { Slices } from './slices.ts';
 import type { LaterWays } from './upgrade/context.ts';
 
 /** What happened to an answer, for metrics and the record. */
@@ -73,6 +75,7 @@ export function relay(
   let status = 0;
   let transforms: BodyTransform[] = [];
   let outlet: Outlet | undefined;
+  let slices: Slices | undefined;
   /** Writes the answer's head; undefined once it is written. */
   let head: (() => void) | undefined;
   let late: NodeJS.Timeout | undefined;
@@ -83,6 +86,7 @@ export function relay(
     done = true;
     for (const transform of transforms) transform.cut?.();
     outlet?.close();
+    slices?.drop();
     clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);
     resolve({ status, bytes: outlet?.bytes ?? 0, upstreamDuration, end });
@@ -142,6 +146,7 @@ export function relay(
           transform.later?.({ pass: (bytes) => pass(bytes, transform), fail: cutOff });
           headers = transform.headers;
         }
+        if (transforms.length > 0) slices = new Slices((piece) => pass(piece), flow.holder());
         head = () => writeHead(exchange, response, code, headers);
         if (transforms.some((transform) => transform.holdsHead)) return;
         sendHead();
@@ -152,23 +157,27 @@ export function relay(
         fail(error);
       }
     },
-    data: (chunk) => pass(chunk),
-    end: () => {
-      try {
-        for (const [index, transform] of transforms.entries()) {
-          let rest = transform.end();
-          for (const later of transforms.slice(index + 1)) rest = later.write(rest);
-          give(rest);
-        }
-        const settled = transforms.at(-1)?.settle?.();
-        if (settled === undefined) end();
-        else settled.then(end).catch(fail);
-      } catch (error) {
-        fail(error);
-      }
-    },
-    fail: (error) => fail(error),
+    data: (chunk) => (slices === undefined ? pass(chunk) : slices.push(chunk)),
+    end: () => (slices === undefined ? complete() : slices.whenDone(complete)),
+    // What came before it was broken off passes; it does not make the answer whole.
+    fail: (error) => (slices === undefined ? fail(error) : slices.whenDone(() => fail(error))),
   });
+
+  function complete(): void {
+    if (done) return;
+    try {
+      for (const [index, transform] of transforms.entries()) {
+        let rest = transform.end();
+        for (const later of transforms.slice(index + 1)) rest = later.write(rest);
+        give(rest);
+      }
+      const settled = transforms.at(-1)?.settle?.();
+      if (settled === undefined) end();
+      else settled.then(end).catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
 
   /** @param from the transform that these bytes have behind them, where they did not just come */
   function pass(chunk: Buffer, from?: BodyTransform): void {
@@ -211,6 +220,7 @@ export function relay(
     done = true;
     for (const transform of transforms) transform.cut?.();
     outlet?.close();
+    slices?.drop();
     clearTimeout(late);
     exchange.signal.removeEventListener('abort', onEnd);
     transforms = [];
@@ -227,34 +237,6 @@ export function relay(
   }
   exchange.signal.addEventListener('abort', onEnd);
   return promise;
-}
-
-/** The API server's answer is read while none of those who may want it to wait does. */
-class SharedFlow {
-  readonly #flow: Flow;
-  #holding = 0;
-
-  constructor(flow: Flow) {
-    this.#flow = flow;
-  }
-
-  holder(): Flow {
-    let holds = false;
-    return {
-      pause: () => {
-        if (holds) return;
-        holds = true;
-        this.#holding += 1;
-        if (this.#holding === 1) this.#flow.pause();
-      },
-      resume: () => {
-        if (!holds) return;
-        holds = false;
-        this.#holding -= 1;
-        if (this.#holding === 0) this.#flow.resume();
-      },
-    };
-  }
 }
 
 function isOpenEnded(exchange: Exchange): boolean {

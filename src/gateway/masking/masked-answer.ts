@@ -30,7 +30,13 @@ export function maskedAnswer(
   else engine = textOf(exchange, plan);
   if (engine instanceof JsonMask) {
     const json = engine;
-    return { headers: withoutLength(headers), write: (chunk) => json.write(chunk), end: () => json.end() };
+    return {
+      headers: withoutLength(headers),
+      // What cannot be read is then answered with an error, not with a cut.
+      holdsHead: exchange.operation!.verb !== 'watch',
+      write: (chunk) => json.write(chunk),
+      end: () => json.end(),
+    };
   }
   // A log that is followed may hold a line that stays unfinished.
   const tap = new MaskTap(engine, LINE_WAIT);
