@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { maskingScene } from './masking-scene.ts';
 import { buildSet, SALLYPORT, type StorySet } from './set.ts';
 import { type Actor, bold, dim, execute, Stage } from './stage.ts';
 
@@ -102,6 +103,8 @@ async function play({ cluster, gatewayURL, gatewayCA, directory, approverKubecon
     program: cluster.binaries.kubectl!,
     env: { KUBECONFIG: approverKubeconfig, PATH: `${dirname(SALLYPORT)}:${process.env['PATH']}` },
   });
+
+  await maskingScene(stage, { cluster, admin, agent, directory });
 
   stage.scene('It tries to be somebody else, and to go around the gate.');
   await stage.run(agent, 'kubectl get secrets --as=system:admin', ['get', 'secrets', '--as=system:admin'], {
