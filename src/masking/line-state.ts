@@ -16,6 +16,8 @@ const MAY_LABEL = /(?:name|key|variable)["']?[ \t]{0,8}[:=> ]/;
 const END = /-{2,5}END [A-Z0-9 ]{1,40}-{0,5}/y;
 const MAX_BLOCK_LINES = 1024;
 
+/** A template's expression: its value is not in the text. */
+const TEMPLATE = /^["']?\{\{[^{}]{0,256}\}\}["']?$/;
 const HEADER = new RegExp(`^${TIME}([ ]{0,64})(data|stringData):[ \\t]*\\r?$`);
 const TIMED = new RegExp(TIME, 'y');
 const MEMBER = /^([ ]{0,80})(?:[A-Za-z0-9._-]{1,253}|"[^"]{1,253}"):(?:[ \t]+(.*?))?[ \t]*\r?$/;
@@ -208,7 +210,7 @@ export class LineState {
     if (member === null) return undefined;
     data.member = indent;
     const value = member[2] ?? '';
-    if (value === '' || /^[|>]/.test(value)) return undefined;
+    if (value === '' || /^[|>]/.test(value) || TEMPLATE.test(value)) return undefined;
     const start = text.length - value.length;
     return data.plain || isData(value) ? range(start) : undefined;
   }

@@ -433,8 +433,15 @@ class ObjectMask {
     const masked = isManifest(this.path)
       ? maskManifest(text, (what) => hide(what.value, `[${what.path}]`), inspect)
       : ((isTemplate ? undefined : hideRepeats(text, release, hide)) ?? inspect(text));
-    if (masked !== text) this.patch.put(start - 1, end + 1, writeJsonString(masked));
+    if (masked !== text) this.patch.put(start - 1, end + 1, writeJsonString(this.asChartFile(text, masked)));
     return true;
+  }
+
+  /** Files of a chart are bytes, in base64: helm could not read the release if one were not. */
+  private asChartFile(text: string, masked: string): string {
+    const isFile = this.path[0] === 'chart' && /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
+    const isBase64 = /^[A-Za-z0-9+/]*={0,2}$/.test(masked) && masked.length % 4 === 0;
+    return isFile && !isBase64 ? Buffer.from(masked, 'latin1').toString('base64') : masked;
   }
 
   private peekKey(): Key {
