@@ -54,7 +54,7 @@ function nameBetween(text: string, start: number, end: number): string {
 function judge(text: string, { start, end }: Range, named: NameClass): Finding | undefined {
   if (end - start > MAX_VALUE) return undefined;
   const value = text.slice(start, end);
-  if (!isPlausible(value, named) || isBinary(value)) return undefined;
+  if (!isPlausible(value, named) || isBinary(value) || standsInBinary(text, start, end)) return undefined;
   // `user:${PASSWORD}@` and the like: a reference inside is a template, not a secret.
   if (/\$\{[A-Za-z_.]+\}|\{\{.*\}\}/.test(value)) return undefined;
   return { start, end, kind: kindOf(named) };
@@ -65,6 +65,18 @@ function isBinary(value: string): boolean {
   if (/[\0-\x08\x0e-\x1f\x7f]/.test(value)) return true;
   const high = value.match(/[\x80-\xff]/g)?.length ?? 0;
   return high * 4 > value.length && !isUtf8(Buffer.from(value, 'latin1'));
+}
+
+/**
+ * Random bytes hold `pw=…` once in some ten megabytes, and an archive that comes through changed is broken. What stands around
+ * it tells: control characters and bytes that are no UTF-8. Text in an old encoding has the one without the other, and an
+ * environment read from /proc the other without the one.
+ */
+function standsInBinary(text: string, start: number, end: number): boolean {
+  const around = text.slice(Math.max(0, start - 64), end + 16);
+  const high = around.match(/[\x80-\xff]/g)?.length ?? 0;
+  if (high * 6 <= around.length || !/[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/.test(around)) return false;
+  return !isUtf8(Buffer.from(around.replace(/^[\x80-\xbf]{1,3}|[\xc0-\xff][\x80-\xbf]{0,2}$/g, ''), 'latin1'));
 }
 
 /** The kind of a value that only its name tells of. */

@@ -82,6 +82,17 @@ suite('masking text', () => {
     );
   });
 
+  test('two letters and a sign by chance in an archive are no password; in an environment and in old encodings they are', () => {
+    const noise = Buffer.from('d7018fe21b93c4f60e9ab3057fd88ce1a402f9b6c81d33ee95', 'hex');
+    const binary = Buffer.concat([noise, Buffer.from('pw:51iS'), noise]);
+    assert.equal(mask(binary), binary.toString('latin1'));
+    assert.equal(mask('A=1\0DB_PASSWORD=hunter22x\0B=2'), 'A=1\0DB_PASSWORD=<generic-password>\0B=2');
+    const latin1 = Buffer.from('schlüssel größer für überall: DB_PASSWORD=hunter22x', 'latin1');
+    assert.match(mask(latin1), /DB_PASSWORD=<generic-password>$/);
+    const utf8 = 'пароль пользователя\x01 базы данных DB_PASSWORD=hunter22x';
+    assert.match(mask(utf8), /DB_PASSWORD=<generic-password>$/);
+  });
+
   test('however a text with secrets and a very long line is cut, what comes out is the same', () => {
     const filler = (n: number): string => Array.from({ length: n }, (_, i) => `w${i}=${i} `).join('');
     const text = `${filler(5000)}${token} ${filler(6000)}${token}\nDB_PASSWORD="a b c d 1"\n${pem('\n')}x ${'y'.repeat(150_000)}\n`;
