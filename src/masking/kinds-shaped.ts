@@ -65,7 +65,8 @@ function readDsn(text: string, at: number): Finding[] {
 
 /** What stands before on the same line, as far as it is looked at. */
 function lineBefore(text: string, at: number): string {
-  return text.slice(Math.max(text.lastIndexOf('\n', at - 1) + 1, at - 512), at);
+  const before = text.slice(Math.max(0, at - 512), at);
+  return before.slice(before.lastIndexOf('\n') + 1);
 }
 
 /** `curl -u user:password`. */
