@@ -9,7 +9,7 @@ import { newRequest } from './new-request.ts';
 import { objectDiff } from './object-diff.ts';
 import { displayOf } from './operation-record.ts';
 import { summaryOf } from './summary.ts';
-import { giveUpUses, takeUse } from './use.ts';
+import { giveUpUses, recordOutcome, takeUse } from './use.ts';
 
 const parse = (method: string, target: string, contentType?: string): Operation =>
   parseRequest(method, target, { contentType });
@@ -138,7 +138,10 @@ test('what went before is told, an unknown outcome above all', () => {
   });
   const use = { digest: approved.spec.digest, leg: 'Gateway', requestID: 'id-1' } as const;
   const used = after(approved, takeUse(approved, use, NOON).status);
-  assert.match(summaryOf({ ...facts, operation, previous: used }), /asked before: ar-04hmasw9nf-1: Used/);
+  const open = /asked before: ar-04hmasw9nf-1, approved and forwarded at .*; WHAT CAME OF IT IS NOT WRITTEN DOWN/;
+  assert.match(summaryOf({ ...facts, operation, previous: used }), open);
+  const done = after(used, recordOutcome(used, 'id-1', 'Succeeded', NOON, 200));
+  assert.match(summaryOf({ ...facts, operation, previous: done }), /asked before: ar-04hmasw9nf-1: Used/);
   const lost = after(used, giveUpUses(used, NOON + MINUTE, MINUTE));
   assert.match(summaryOf({ ...facts, operation, previous: lost }), /NOBODY KNOWS WHETHER IT RAN: .*id-1/);
 });

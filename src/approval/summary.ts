@@ -70,6 +70,10 @@ function warnings({ exec, dryRun }: Operation): string[] {
 function before(previous: ApprovalRequest): string {
   const end = endOf(previous);
   const name = previous.metadata.name;
+  const open = previous.status?.uses?.find(({ outcome }) => outcome === undefined);
+  if (open !== undefined && end?.type !== 'OutcomeUnknown') {
+    return `${name}, approved and forwarded at ${open.time}; WHAT CAME OF IT IS NOT WRITTEN DOWN: it may have run`;
+  }
   if (end?.type === 'OutcomeUnknown') return `${name}, approved, and NOBODY KNOWS WHETHER IT RAN: ${end.message}`;
   if (end !== undefined) return `${name}: ${end.reason}${end.message === '' ? '' : `, ${end.message}`}`;
   return `${name}: ${conditionOf(previous, 'Approved') === undefined ? 'not decided' : 'approved'}`;

@@ -19,6 +19,7 @@ import type { Own } from '../upstream/own.ts';
 import { OWN_KINDS } from '../upstream/own-kinds.ts';
 import { ApprovalAudit } from './approval-audit.ts';
 import { slim, writeStatus } from './approval-store.ts';
+import { Guard } from './guard.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface ApprovalsOptions {
@@ -32,6 +33,15 @@ export interface ApprovalsOptions {
   readonly approvalRetention: number;
   readonly notifications: NotificationsConfiguration;
 }
+
+/** A status to write, and what is told once it is written. */
+interface Step {
+  readonly status: ApprovalRequestStatus;
+  readonly audit: () => void;
+}
+
+/** Milliseconds that a look at the guard is good for, and until the next where it did not stand. */
+const GUARD_WAIT = 2_000;
 
 interface Policy {
   readonly name: string;
@@ -57,6 +67,7 @@ export class Approvals {
   readonly #queue: WorkQueue;
   readonly #audit: ApprovalAudit;
   readonly #notifier: Notifier;
+  readonly #guard: Guard;
 
   constructor(options: ApprovalsOptions) {
     this.#options = options;
@@ -76,6 +87,7 @@ export class Approvals {
         if (object !== undefined) this.#audit.notified(object, channel);
       },
     });
+    this.#guard = new Guard(options.own, options.log, options.metrics);
     this.#queue = new WorkQueue({
       work: (key) => this.#reconcile(key),
       workers: 8,
@@ -120,6 +132,7 @@ export class Approvals {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
+    await this.#guard.watch(signal);
     for (const informer of this.informers) informer.start();
     await Promise.race([aborted, Promise.all(this.informers.map((informer) => informer.whenSynced()))]);
     // Until now it could not be said of a grant whether it is outdated.
@@ -135,6 +148,7 @@ export class Approvals {
   async #reconcile(key: string): Promise<void> {
     const object = this.#requests.get(key);
     if (object === undefined) return;
+    if (object.status?.decision !== undefined) await this.#guard.fresh(GUARD_WAIT);
     const now = Date.now();
     const next = this.#next(object, now);
     if (next !== undefined) {
@@ -148,17 +162,27 @@ export class Approvals {
   }
 
   /** One step; the watch brings the object back for the one after it. */
-  #next(object: ApprovalRequest, now: number): { status: ApprovalRequestStatus; audit: () => void } | undefined {
+  #next(object: ApprovalRequest, now: number): Step | undefined {
+    if (object.status?.decision !== undefined && !this.#guard.stands) {
+      // Nobody has checked who wrote it. It waits, and so does the look at the guard.
+      this.#queue.addAfter(keyOf(object), GUARD_WAIT);
+      return this.#ended(object, now);
+    }
     const deciding = takeDecision(object, now, { maxSignInAge: this.#options.maxSignInAge / 1000 });
     if (deciding !== undefined) {
       return { status: deciding.status, audit: () => this.#audit.decided(object, deciding, now) };
     }
     const given = giveUpUses(object, now, this.#options.outcomePatience);
     if (given !== undefined) return { status: given, audit: () => this.#audit.ended(object, given) };
-    const over = expire(object, now) ?? this.#voided(object, now);
-    if (over !== undefined) return { status: over, audit: () => this.#audit.ended(object, over) };
+    const over = this.#ended(object, now);
+    if (over !== undefined) return over;
     const told = this.#notify(object, now);
     return told && { status: told, audit: () => {} };
+  }
+
+  #ended(object: ApprovalRequest, now: number): Step | undefined {
+    const over = expire(object, now) ?? this.#voided(object, now);
+    return over && { status: over, audit: () => this.#audit.ended(object, over) };
   }
 
   /** People are told of what waits, once; whether they were is written down, and nothing waits for it. */

@@ -121,6 +121,10 @@ export class Metrics {
     'code',
   );
   readonly leader = this.#gauge('controller_leader', '1 while this replica is the one that runs the controller.');
+  readonly guardStands = this.#gauge(
+    'approval_guard',
+    '1 while the leading controller finds the guard of crds/guards.yaml in the API server; without it no decision is taken in.',
+  );
   readonly approvalDecisions = this.#counter(
     'approval_decisions_total',
     'Words of approvers, by what became of them.',

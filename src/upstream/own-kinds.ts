@@ -17,6 +17,14 @@ const sallyport = (resource: string, placement: Placement): OwnKind => ({
   placement,
 });
 
+const admission = (resource: string): OwnKind => ({
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  resource,
+  placement: 'Cluster',
+  names: /^sallyport-/,
+});
+
 /** All that the gateway reads or writes in its own name. What is not here cannot be asked for. */
 export const OWN_KINDS = {
   AgentPolicy: sallyport('agentpolicies', 'Cluster'),
@@ -27,6 +35,9 @@ export const OWN_KINDS = {
   SessionRecording: sallyport('sessionrecordings', 'GatewayNamespace'),
   // Its own Secrets only, even where RBAC would give more.
   Secret: { group: '', version: 'v1', resource: 'secrets', placement: 'GatewayNamespace', names: /^sallyport-/ },
+  // Read only: whether the guard of our kinds stands.
+  ValidatingAdmissionPolicy: admission('validatingadmissionpolicies'),
+  ValidatingAdmissionPolicyBinding: admission('validatingadmissionpolicybindings'),
   // Made, never read.
   Event: { group: '', version: 'v1', resource: 'events', placement: 'AnyNamespace' },
   Lease: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases', placement: 'GatewayNamespace' },

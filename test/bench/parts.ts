@@ -1,5 +1,6 @@
 import { exec } from './exec.ts';
 import { get } from './get.ts';
+import { inbox } from './inbox.ts';
 import { kubectl } from './kubectl.ts';
 import { list } from './list.ts';
 import { maskedAnswers } from './masked-answers.ts';
@@ -18,6 +19,7 @@ export const PARTS: readonly Part[] = [
   maskedAnswers,
   watch,
   kubectl,
+  inbox,
   start,
   exec,
   recording,

@@ -92,7 +92,7 @@ describe('notifications from a real controller to real receivers', { timeout: 24
         },
     );
     const big = bodies.find(({ data }) => data.requests.length === 3)!;
-    assert.deepEqual(big.data.requests.map(({ name }) => name).sort(), names.sort());
+    assert.deepEqual(big.data.requests.map(({ name }) => name).toSorted(byName), names.toSorted(byName));
     assert.equal(big.data.requests[0]!.diff, '+a\n');
     assert.ok(
       slack.posts.some(({ body }) => body.includes(other)) && !slack.posts.some(({ body }) => body.includes('"+a')),
@@ -124,7 +124,7 @@ describe('notifications from a real controller to real receivers', { timeout: 24
     };
     await until(async () => (await events()).length >= 2, 'two Events');
     const told = await events();
-    assert.deepEqual(told.map(({ reason }) => reason).sort(), ['Approved', 'Requested']);
+    assert.deepEqual(told.map(({ reason }) => reason).toSorted(byName), ['Approved', 'Requested']);
     assert.ok(!JSON.stringify(told.map(({ message }) => message)).includes('words'));
     assert.match(
       told.find(({ reason }) => reason === 'Requested')!.message,
@@ -175,3 +175,7 @@ describe('notifications from a real controller to real receivers', { timeout: 24
     );
   });
 });
+
+function byName(a: string, b: string): number {
+  return a.localeCompare(b);
+}
