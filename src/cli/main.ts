@@ -25,6 +25,7 @@ For policy authors
 
 For auditors, from the store of recordings
   sallyport recording list | show | search    what agents did
+  sallyport recording verify NAME | DIR       whether anything in it was altered, and where; needs no server
   sallyport recording replay NAME             play it in this terminal
   sallyport recording export NAME             as asciicast, Kubernetes audit Events, OCSF
 

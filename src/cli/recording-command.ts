@@ -12,6 +12,7 @@ const USAGE = `sallyport recording list    [--caller NAME] [--agent NAME] [--nam
 sallyport recording show    NAME [--bodies] [-o text|json]
 sallyport recording replay  NAME [--request ID] [--speed N] [--idle SECONDS] [--raw]
 sallyport recording export  NAME --format asciicast|asciicast-v3|audit|ocsf [--request ID] [--file FILE] [--input] [--raw]
+sallyport recording verify  NAME... | DIR [--key FILE]...
 sallyport recording search  [NAME...] [--argv A] [--resource R] [--text T] [--since T] [--until T] [-o text|json]
 
 Reads recordings from their store, without a gateway:
@@ -30,6 +31,7 @@ export async function runRecording(args: readonly string[], io: CommandIO): Prom
     show: (given) => command(given, io, () => runShow(given, io)),
     search: (given) => command(given, io, () => runSearch(given, io)),
     replay: async (given) => (await import('./recording-replay.ts')).runReplay(given, io),
+    verify: async (given) => (await import('./recording-verify.ts')).runVerify(given, io),
     export: async (given) => (await import('./recording-export.ts')).runExport(given, io),
   };
   const run = Object.hasOwn(commands, action) ? commands[action] : undefined;

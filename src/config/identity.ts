@@ -66,6 +66,10 @@ const oidcIssuer = z
           .union([z.strictObject({ claim: claimName, prefix }), z.strictObject({ value: z.string().min(1).max(128) })])
           .optional()
           .describe('Which tool calls: a claim, or one value for all tokens of this issuer.'),
+        run: z
+          .strictObject({ claim: claimName })
+          .optional()
+          .describe('The run of a CI system that a token was given to: each run gets a recording of its own.'),
       })
       .prefault({})
       .describe('Which claims make the caller.'),

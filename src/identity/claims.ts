@@ -22,7 +22,7 @@ export interface ForeignPrefixes {
  * @throws ClaimError or NameError
  */
 export function callerFromClaims(options: OIDCIssuer, claims: JWTPayload, foreign: ForeignPrefixes): Caller {
-  const { username, groups, uid, agent } = options.claimMappings;
+  const { username, groups, uid, agent, run } = options.claimMappings;
   for (const [claim, expected] of Object.entries(options.requiredClaims)) {
     if (!holds(own(claims, claim), expected)) throw new ClaimError(`claim ${claim} is not as required`);
   }
@@ -47,6 +47,7 @@ export function callerFromClaims(options: OIDCIssuer, claims: JWTPayload, foreig
     agent: agent === undefined ? undefined : 'value' in agent ? agent.value : readAgent(claims, agent),
     onBehalfOf: undefined,
     session: undefined,
+    ...(run !== undefined && own(claims, run.claim) !== undefined && { run: text(claims, run.claim) }),
     // The skew belongs to it: within it the token is accepted, so within it a stream may live.
     expiresAt: claims.exp! * 1_000 + options.clockSkew,
     authTime: typeof authTime === 'number' && Number.isFinite(authTime) ? authTime : undefined,

@@ -61,6 +61,7 @@ export function validCaller(caller: Caller): Caller {
   if (caller.agent !== undefined && !validName(caller.agent)) throw new NameError('agent');
   if (caller.onBehalfOf !== undefined && !validName(caller.onBehalfOf)) throw new NameError('onBehalfOf');
   if (caller.session !== undefined && !validName(caller.session)) throw new NameError('session');
+  if (caller.run !== undefined && !validName(caller.run)) throw new NameError('run');
   if (caller.groups.length > MAX_GROUPS) throw new NameError(`groups: more than ${MAX_GROUPS}`);
   for (const group of caller.groups) {
     if (!validName(group)) throw new NameError('group');

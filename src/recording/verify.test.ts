@@ -287,6 +287,21 @@ for (const { name, with: tamper, file, line, what } of TAMPERINGS) {
   });
 }
 
+test('a flipped byte is traced to its line, whatever frame it is in', async () => {
+  const { files } = await sampleRecording(key, { segments: 1, requests: 40, linesInFrame: 20 });
+  const bytes = files.get('000001.jsonl.zst')!;
+  let exact = 0;
+  let tried = 0;
+  for (let at = 30; at < bytes.length; at += 37) {
+    const report = await verify(new Map([...files, ['000001.jsonl.zst', Buffer.from(bytes.with(at, bytes[at]! ^ 4))]]));
+    assert.equal(report.sound, false);
+    tried += 1;
+    if (report.findings[0]?.line !== undefined) exact += 1;
+    for (const { what } of report.findings) assert.doesNotMatch(what, /the first line is not that of a segment/);
+  }
+  assert.ok(exact > tried / 2, `${exact} of ${tried}`);
+});
+
 test('a recording without manifest is open: sound as far as it goes, and its unfinished requests are counted', async () => {
   const { files } = await sampleRecording(key);
   const lines = await linesOf(files.get(S2)!);

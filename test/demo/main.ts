@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { maskingScene } from './masking-scene.ts';
 import { buildSet, SALLYPORT, type StorySet } from './set.ts';
@@ -131,6 +131,60 @@ async function play({ cluster, gatewayURL, gatewayCA, directory, approverKubecon
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   await stage.run(agent, 'kubectl get pods', ['get', 'pods'], { succeeds: false, says: /SP_SESSION_REFUSED.*frozen/ });
   await stage.run(adminTool, 'sallyport unfreeze cursor', ['unfreeze', 'cursor'], { succeeds: true });
+
+  await auditor(adminTool, join(directory, 'recordings'));
+}
+
+/** What was recorded: shown, replayed, verified; then one byte of it is changed. */
+async function auditor(admin: Actor, store: string): Promise<void> {
+  const carol: Actor = { ...admin, prompt: 'carol $', env: { ...admin.env, SALLYPORT_STORE: store } };
+  stage.scene('The session ends. Carol, an auditor, looks at what was recorded.');
+  await stage.run(admin, 'sallyport session revoke --agent cursor', ['session', 'revoke', '--agent', 'cursor'], {
+    succeeds: true,
+  });
+  const name = await sealedRecording(store);
+  await stage.run(carol, 'sallyport recording list', ['recording', 'list'], {
+    succeeds: true,
+    says: /cursor.*Complete/,
+  });
+  await stage.run(carol, `sallyport recording show ${name}`, ['recording', 'show', name], {
+    succeeds: true,
+    says: /evil\.example/,
+    lines: 14,
+  });
+  await stage.run(carol, `sallyport recording replay ${name}`, ['recording', 'replay', name, '--speed', '1000'], {
+    succeeds: true,
+    lines: 10,
+  });
+  await stage.run(carol, `sallyport recording verify ${name}`, ['recording', 'verify', name], {
+    succeeds: true,
+    says: /^SOUND/m,
+  });
+  stage.say('Somebody changes one byte of it:');
+  const segment = join(store, 'recordings', name, '000001.jsonl.zst');
+  const bytes = readFileSync(segment);
+  const at = Math.floor(bytes.length / 2);
+  bytes[at] = bytes[at]! ^ 1;
+  chmodSync(segment, 0o640);
+  writeFileSync(segment, bytes);
+  await stage.run(carol, `sallyport recording verify ${name}`, ['recording', 'verify', name], {
+    succeeds: false,
+    says: /^ALTERED[\s\S]*000001\.jsonl\.zst, line \d+/m,
+  });
+}
+
+/** The recording's name, once its manifest is in the store. */
+async function sealedRecording(store: string): Promise<string> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const folder = join(store, 'recordings');
+    const sealed = existsSync(folder)
+      ? readdirSync(folder).filter((one) => existsSync(join(folder, one, 'manifest.json')))
+      : [];
+    const [name] = sealed.filter((one) => one.startsWith('cursor'));
+    if (name !== undefined) return name;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('no recording was sealed');
 }
 
 /** One exact request, decided by a person, used once. */

@@ -147,6 +147,10 @@ async function startGateway(cluster: Cluster, provider: IdentityProvider, direct
         signIn: [{ issuer: provider.url, clientID: CLIENT_ID }],
       },
     },
+    recording: {
+      storage: { filesystem: { path: join(directory, 'recordings') } },
+      spool: { folder: join(directory, 'spool'), minFreeBytes: 0 },
+    },
     shutdown: { readyDelay: '0s', streamDeadline: '1s' },
   };
   const path = file('gateway.yaml', stringify(configuration));

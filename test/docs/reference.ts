@@ -40,6 +40,9 @@ A small one, for a gateway inside the cluster ([examples/gateway.yaml](../exampl
 listen:
   port: 8443
   tls: {certFile: /etc/sallyport/tls/tls.crt, keyFile: /etc/sallyport/tls/tls.key}
+recording:
+  storage: {filesystem: {path: /var/lib/sallyport/recordings}}   # or s3: docs/recording.md
+  spool: {folder: /var/lib/sallyport/spool}
 identity:
   oidc:
     - issuer: https://login.shop.example

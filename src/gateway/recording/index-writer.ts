@@ -135,6 +135,7 @@ export class IndexWriter {
       this.#writing += 1;
       void this.#write(name, entry, status, text).finally(() => {
         this.#writing -= 1;
+        this.#look();
       });
     }
   }

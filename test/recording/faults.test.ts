@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GatewayProcess } from '../gateway/gateway-process.ts';
+import { type Answer, Scene } from '../gateway/scene.ts';
+import { events, spooledLines, storedLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
+
+/** A file system of its own size: 24 MiB of tmpfs, or why there is none. */
+function smallDisk(): { path: string; remove(): void } | string {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'a small file system takes root on Linux';
+  const path = mkdtempSync(join(tmpdir(), 'small-disk-'));
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', path]);
+  if (status !== 0) return 'tmpfs cannot be mounted here';
+  return {
+    path,
+    remove: () => {
+      spawnSync('umount', ['-l', path]);
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
+
+const RULES = `
+    - name: everything
+      action: Allow
+      match: {verbs: ["*"], apiGroups: ["*"], resources: ["*", "*/*"]}
+  recording: {level: RequestResponse}`;
+
+describe('recording when something fails', () => {
+  let scene: Scene;
+  const path = (): string => `/api/v1/namespaces/${scene.namespace}/configmaps`;
+  const write = (name: string): Promise<Answer> =>
+    scene.ask(path(), {
+      method: 'POST',
+      headers: ['Content-Type', 'application/json'],
+      body: JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } }),
+    });
+  const metric = async (name: string): Promise<number> => {
+    const { body } = await scene.gateway.probe('/metrics');
+    return Number(new RegExp(`^sallyport_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(body)?.[1] ?? '0');
+  };
+  const exists = async (name: string): Promise<boolean> =>
+    (await scene.cluster.admin('GET', `${path()}/${name}`)).status === 200;
+
+  before(async () => {
+    scene = await Scene.open('faults', { rules: RULES, recording: true });
+  });
+  after(() => scene?.close());
+
+  it('a disk that is full: writes are refused before the forward, reads pass and the loss is told; then it goes on by itself', async (t) => {
+    const disk = smallDisk();
+    if (typeof disk === 'string') return t.diagnostic(`left out: ${disk}`);
+    const other = await Scene.open('full', {
+      rules: RULES,
+      recording: true,
+      cluster: scene.cluster,
+      adjust: (configuration) =>
+        Object.assign(configuration.recording.spool, { folder: join(disk.path, 'spool'), minFreeBytes: 0 }),
+    });
+    const ballast = join(disk.path, 'ballast');
+    try {
+      const base = `/api/v1/namespaces/${other.namespace}/configmaps`;
+      const post = (name: string) =>
+        other.ask(base, {
+          method: 'POST',
+          headers: ['Content-Type', 'application/json'],
+          body: JSON.stringify({ metadata: { name }, data: { text: 'x'.repeat(100_000) } }),
+        });
+      assert.equal((await post('before')).status, 201);
+      spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096']);
+      let refused: Answer | undefined;
+      for (let attempt = 0; refused === undefined && attempt < 20; attempt += 1) {
+        const answer = await post(`full-${attempt}`);
+        if (answer.status !== 201) refused = answer;
+      }
+      assert.equal(refused?.status, 503, refused?.body);
+      assert.match(
+        refused!.json().message,
+        /^SP_RECORDING_UNAVAILABLE: .*cannot be now: the space for recordings is used up/,
+      );
+      assert.equal(refused!.headers['retry-after'], '5');
+      const read = await other.ask(base);
+      assert.equal(read.status, 200, 'a read passes where no policy says Strict');
+      assert.match((await other.gateway.probe('/metrics')).body, /^sallyport_recording_dropped_total [1-9]/m);
+      rmSync(ballast);
+      for (let status = 0; status !== 201; await sleep(100)) ({ status } = await post(`after-${Date.now()}`));
+      await other.gateway.kill('SIGTERM');
+      const [name] = storedRecordings(other.gateway);
+      const report = await verifyStored(other.gateway, name!);
+      assert.equal(report.sound, true, 'the chain holds over what could not be written');
+    } finally {
+      // The cluster is the first scene’s.
+      await other.gateway.stop();
+      disk.remove();
+    }
+  });
+
+  it('a store that is down: the spool takes it, the metrics say so, and the store gets it all when it is back', async () => {
+    const store = storeOf(scene.gateway);
+    await write('one');
+    for (; !existsSync(join(store, 'replicas')); await sleep(50));
+    // Root writes through permissions; a file where the folder was is in anyone's way.
+    renameSync(store, `${store}.away`);
+    writeFileSync(store, '');
+    for (let number = 0; number < 20; number += 1) assert.equal((await write(`down-${number}`)).status, 201);
+    for (let failing = 0; failing === 0; await sleep(200)) failing = await metric('recording_store_failing_seconds');
+    assert.ok((await metric('recording_unshipped_bytes')) > 0);
+    rmSync(store);
+    renameSync(`${store}.away`, store);
+    for (let left = 1; left > 0; await sleep(200)) left = await metric('recording_unshipped_bytes');
+    assert.equal(await metric('recording_store_failing_seconds'), 0);
+  });
+
+  it('a second process with the same spool does not start, and names the first', async () => {
+    const second = GatewayProcess.start(scene.cluster, {
+      replicaOf: scene.gateway,
+      recording: true,
+      adjust: (configuration) =>
+        Object.assign(configuration.recording.spool, { folder: join(scene.gateway.directory, 'spool') }),
+    });
+    await assert.rejects(
+      second,
+      new RegExp(`belongs to process ${scene.gateway.pid} on .*every replica needs a spool of its own`),
+    );
+  });
+
+  it('killed again and again while writes are under way: none was carried out without its first event, the recording verifies', async () => {
+    const KILLS = 8;
+    const answered: string[] = [];
+    const names: string[] = [];
+    for (let round = 0; round < KILLS; round += 1) {
+      let stopped = false;
+      const writers = Array.from({ length: 4 }, async (_, writer) => {
+        for (let number = 0; !stopped; number += 1) {
+          const name = `kill-${round}-${writer}-${number}`;
+          names.push(name);
+          const answer = await write(name).catch(() => undefined);
+          if (answer?.status === 201) answered.push(String(answer.headers['x-request-id']));
+          else await sleep(5);
+        }
+      });
+      await sleep(Math.random() * 400);
+      await scene.gateway.kill('SIGKILL');
+      stopped = true;
+      await Promise.all(writers);
+      await scene.gateway.launch();
+      await scene.effective();
+    }
+    await scene.gateway.kill('SIGTERM');
+    const known = [];
+    for (const recording of storedRecordings(scene.gateway)) {
+      await verifyStored(scene.gateway, recording);
+      known.push(...events(await storedLines(scene.gateway, recording)));
+    }
+    const received = new Set(
+      known
+        .filter(({ stage }) => stage === 'RequestReceived')
+        .map(({ requestBody }) => /"name":"([^"]+)"/.exec(requestBody?.data ?? '')?.[1]),
+    );
+    const complete = new Set(known.filter(({ stage }) => stage === 'ResponseComplete').map(({ auditID }) => auditID));
+    const there: string[] = [];
+    for (const name of names) if (await exists(name)) there.push(name);
+    assert.ok(there.length > 20, `${there.length} writes`);
+    assert.deepEqual(
+      there.filter((name) => !received.has(name)),
+      [],
+      'every object that is there has its first event',
+    );
+    assert.deepEqual(
+      answered.filter((id) => !complete.has(id)),
+      [],
+      'every answered write has its last event',
+    );
+    await scene.gateway.launch();
+  });
+
+  it('a corrupt spool: kept aside, reported, and the gateway serves', async () => {
+    await scene.effective();
+    await write('corrupt');
+    await scene.gateway.kill('SIGKILL');
+    const root = join(scene.gateway.directory, 'spool', 'recordings');
+    const [name] = readdirSync(root);
+    const [file] = readdirSync(join(root, name!)).filter((one) => one.endsWith('.jsonl'));
+    const text = readFileSync(join(root, name!, file!), 'utf8');
+    writeFileSync(join(root, name!, file!), text.replace('"kind":"Event"', '"kind":"Evemt"'));
+    await scene.gateway.launch();
+    await scene.effective();
+    assert.equal(await metric('recording_corrupt_total'), 1);
+    await scene.gateway.logged((entry) => String(entry['message']).includes('it was put aside'));
+    assert.equal(readdirSync(join(scene.gateway.directory, 'spool', 'corrupt')).length, 1);
+    assert.ok(spooledLines(scene.gateway).length > 0, 'a new recording is written');
+  });
+});
