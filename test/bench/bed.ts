@@ -6,7 +6,7 @@ import type { Endpoint } from './endpoint.ts';
 import { startKubectlProxy } from './kubectl-proxy.ts';
 import { LoadClient } from './load-client.ts';
 import { nginxVersion, startNginx } from './nginx.ts';
-import { agentManifests, GROUP } from './policies.ts';
+import { agentManifests, GROUP, UNMASKED } from './policies.ts';
 import type { RunningProxy } from './running-proxy.ts';
 
 const SUBJECT = 'bench';
@@ -32,16 +32,22 @@ export class Bed {
   readonly load = new LoadClient();
   readonly #proxies: RunningProxy[] = [];
   readonly #gateways: GatewayProcess[];
-  readonly #agentToken: string;
+  readonly #tokens: { readonly masked: string; readonly unmasked: string };
   readonly #upstreamToken: string;
   nginx: { version: string } | { missing: string } = { missing: 'not asked for' };
 
-  private constructor(cluster: Cluster, namespace: string, gateway: GatewayProcess, agent: string, upstream: string) {
+  private constructor(
+    cluster: Cluster,
+    namespace: string,
+    gateway: GatewayProcess,
+    tokens: { masked: string; unmasked: string },
+    upstream: string,
+  ) {
     this.cluster = cluster;
     this.namespace = namespace;
     this.gateway = gateway;
     this.#gateways = [gateway];
-    this.#agentToken = agent;
+    this.#tokens = tokens;
     this.#upstreamToken = upstream;
   }
 
@@ -52,9 +58,12 @@ export class Bed {
       const namespace = await cluster.namespace('bench');
       await cluster.apply(agentManifests(namespace));
       const exp = Math.floor(Date.now() / 1_000) + 7_200;
-      const agent = await gateway.token({ sub: SUBJECT, groups: [GROUP], exp });
+      const tokens = {
+        masked: await gateway.token({ sub: SUBJECT, groups: [GROUP], exp }),
+        unmasked: await gateway.token({ sub: SUBJECT, groups: [GROUP, UNMASKED], exp }),
+      };
       const upstream = await cluster.serviceAccountToken(gateway.namespace, 'sallyport-gateway', { seconds: 7_200 });
-      const bed = new Bed(cluster, namespace, gateway, agent, upstream);
+      const bed = new Bed(cluster, namespace, gateway, tokens, upstream);
       open.add(bed);
       const small = { metadata: { name: 'small' }, data: { greeting: 'hello' } };
       await cluster.admin('POST', `/api/v1/namespaces/${namespace}/configmaps`, small);
@@ -94,8 +103,9 @@ export class Bed {
     return { name: 'direct', url, caPem, headers: this.#upstreamHeaders() };
   }
 
-  through(gateway: GatewayProcess, name = 'gateway'): Endpoint {
-    const headers = ['Authorization', `Bearer ${this.#agentToken}`];
+  /** By a caller whose answers no rule masks, not even the defaults; `masked`: by one to whom they apply, as to everyone. */
+  through(gateway: GatewayProcess, name = 'gateway', masked = false): Endpoint {
+    const headers = ['Authorization', `Bearer ${masked ? this.#tokens.masked : this.#tokens.unmasked}`];
     return { name, url: gateway.url, caPem: gateway.caPem, headers };
   }
 
@@ -143,7 +153,7 @@ export class Bed {
   }
 
   gatewayKubeconfig(gateway: GatewayProcess): Promise<string> {
-    return gateway.kubeconfig(this.#agentToken, this.namespace);
+    return gateway.kubeconfig(this.#tokens.unmasked, this.namespace);
   }
 
   /** For changes: an account that may write anywhere. */

@@ -3,6 +3,8 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { GatewayProcess } from '../gateway/gateway-process.ts';
 
 export const GROUP = 'ai-agents';
+/** Whoever is in it sees everything as it is: what masking costs is a question of its own. */
+export const UNMASKED = 'unmasked';
 
 /** What the agent of the benchmark may do, and the RBAC behind it. */
 export function agentManifests(namespace: string): string {
@@ -24,6 +26,16 @@ export function agentManifests(namespace: string): string {
         match: { verbs: ['create', 'get'], apiGroups: [''], resources: ['pods/exec'], namespaces: [namespace] },
       },
     ]),
+    {
+      apiVersion: 'sallyport.dev/v1alpha1',
+      kind: 'MaskingRule',
+      metadata: { name: 'bench-unmasked' },
+      spec: {
+        subjects: [{ kind: 'Group', name: UNMASKED }],
+        match: { apiGroups: ['*'], resources: ['*', '*/*'] },
+        exempt: true,
+      },
+    },
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'Role',
