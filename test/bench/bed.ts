@@ -10,7 +10,6 @@ import { agentManifests, GROUP, UNMASKED } from './policies.ts';
 import type { RunningProxy } from './running-proxy.ts';
 
 const SUBJECT = 'bench';
-const UNMASKED = 'bench-unmasked';
 
 /** Nobody's limits may be what is measured; recording is measured on its own. */
 const UNLIMITED = {
@@ -103,29 +102,16 @@ export class Bed {
     return { name: 'direct', url, caPem, headers: this.#upstreamHeaders() };
   }
 
-  /** By a caller whose answers no rule masks, not even the defaults; `masked`: by one to whom they apply, as to everyone. */
-  through(gateway: GatewayProcess, name = 'gateway', masked = false): Endpoint {
-    const headers = ['Authorization', `Bearer ${masked ? this.#tokens.masked : this.#tokens.unmasked}`];
+  /** By a caller like any other: what is masked by default is masked. */
+  through(gateway: GatewayProcess, name = 'gateway'): Endpoint {
+    const headers = ['Authorization', `Bearer ${this.#tokens.masked}`];
     return { name, url: gateway.url, caPem: gateway.caPem, headers };
   }
 
-  /** A caller for whom nothing is masked: what masking costs is the difference to the others. */
-  async unmasked(gateway: GatewayProcess, name = 'unmasked'): Promise<Endpoint> {
-    await this.cluster.apply(
-      stringify({
-        apiVersion: 'sallyport.dev/v1alpha1',
-        kind: 'MaskingRule',
-        metadata: { name: 'bench-unmasked' },
-        spec: {
-          subjects: [{ kind: 'Group', name: UNMASKED }],
-          match: { apiGroups: ['*'], resources: ['*', '*/*'] },
-          exempt: true,
-        },
-      }),
-    );
-    const exp = Math.floor(Date.now() / 1_000) + 7_200;
-    const token = await this.gateway.token({ sub: SUBJECT, groups: [GROUP, UNMASKED], exp });
-    return { name, url: gateway.url, caPem: gateway.caPem, headers: ['Authorization', `Bearer ${token}`] };
+  /** By a caller for whom nothing is masked: what masking costs is the difference to the others. */
+  unmasked(gateway: GatewayProcess, name = 'unmasked'): Endpoint {
+    const headers = ['Authorization', `Bearer ${this.#tokens.unmasked}`];
+    return { name, url: gateway.url, caPem: gateway.caPem, headers };
   }
 
   async startKubectlProxy(): Promise<RunningProxy> {
@@ -153,7 +139,7 @@ export class Bed {
   }
 
   gatewayKubeconfig(gateway: GatewayProcess): Promise<string> {
-    return gateway.kubeconfig(this.#tokens.unmasked, this.namespace);
+    return gateway.kubeconfig(this.#tokens.masked, this.namespace);
   }
 
   /** For changes: an account that may write anywhere. */

@@ -86,9 +86,9 @@ async function variantsOf(bed: Bed): Promise<Variant[]> {
     // Without TLS it offers HTTP/1.1 only.
     if (protocol === 'HTTP/1.1') add('kubectl proxy', protocol, proxy.endpoint, new ProcessUsage(proxy.pid));
     if (nginx !== undefined) add('nginx', protocol, nginx.endpoint, new ProcessUsage(nginx.pid));
-    add('gateway, 1 policy', protocol, bed.through(bed.gateway), gateway);
-    add('gateway, default masks', protocol, bed.through(bed.gateway, 'gateway', true), gateway);
-    add('gateway, 200 policies', protocol, bed.through(bed.gateway), gateway, 1 + MORE_POLICIES);
+    add('gateway, 1 policy', protocol, bed.unmasked(bed.gateway), gateway);
+    add('gateway, default masks', protocol, bed.through(bed.gateway), gateway);
+    add('gateway, 200 policies', protocol, bed.unmasked(bed.gateway), gateway, 1 + MORE_POLICIES);
   }
   return variants;
 }

@@ -47,7 +47,7 @@ export const maskedAnswers = part<Size>(
     await fill(bed);
     const gateway = await bed.freshGateway();
     const usage = new ProcessUsage(gateway.pid);
-    const callers = [bed.through(gateway, 'masked'), await bed.unmasked(gateway)].map(
+    const callers = [bed.through(gateway, 'masked'), bed.unmasked(gateway)].map(
       (endpoint): Caller => ({ endpoint, milliseconds: [], cpu: [], cpuOfGet: [], bytes: 0, peak: 0 }),
     );
     const [masked, unmasked] = callers as [Caller, Caller];
