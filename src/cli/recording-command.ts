@@ -14,6 +14,7 @@ sallyport recording replay  NAME [--request ID] [--speed N] [--idle SECONDS] [--
 sallyport recording export  NAME --format asciicast|asciicast-v3|audit|ocsf [--request ID] [--file FILE] [--input] [--raw]
 sallyport recording verify  NAME... | DIR [--key FILE]...
 sallyport recording search  [NAME...] [--argv A] [--resource R] [--text T] [--since T] [--until T] [-o text|json]
+sallyport recording rerun   NAME --kubeconfig FILE [--context C] [--request ID] [--values FILE] [--apply] [--yes]
 
 Reads recordings from their store, without a gateway:
 ${STORE_USAGE}
@@ -32,6 +33,7 @@ export async function runRecording(args: readonly string[], io: CommandIO): Prom
     search: (given) => command(given, io, () => runSearch(given, io)),
     replay: async (given) => (await import('./recording-replay.ts')).runReplay(given, io),
     verify: async (given) => (await import('./recording-verify.ts')).runVerify(given, io),
+    rerun: async (given) => (await import('./recording-rerun.ts')).runRerun(given, io),
     export: async (given) => (await import('./recording-export.ts')).runExport(given, io),
   };
   const run = Object.hasOwn(commands, action) ? commands[action] : undefined;
