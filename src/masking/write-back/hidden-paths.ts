@@ -21,11 +21,26 @@ export function touchesHidden(
 /** Fields that an answer leaves out: not even whether they are there is known. */
 export const isDropped = ({ action }: FieldMask): boolean => action === 'Drop';
 
+/** All that could be next at once: paths with several `**` have many ways through. */
 function overlaps(path: readonly Segment[], names: readonly string[]): boolean {
-  const [segment, ...rest] = path;
-  if (segment === undefined || names.length === 0) return true;
-  const [name, ...below] = names;
-  if (segment.is === 'deep') return overlaps(rest, names) || overlaps(path, below);
-  // Which item it is cannot be known from a path alone.
-  return (segment.is !== 'key' || segment.key === name) && overlaps(rest, below);
+  let open = withDeep(path, new Set([0]));
+  for (const name of names) {
+    if (open.has(path.length)) return true;
+    const next = new Set<number>();
+    for (const at of open) {
+      const segment = path[at]!;
+      if (segment.is === 'deep') next.add(at);
+      // Which item it is cannot be known from a path alone.
+      else if (segment.is !== 'key' || segment.key === name) next.add(at + 1);
+    }
+    open = withDeep(path, next);
+    if (open.size === 0) return false;
+  }
+  return true;
+}
+
+/** `**` is any number of steps, none among them. */
+function withDeep(path: readonly Segment[], open: Set<number>): Set<number> {
+  for (const at of open) if (path[at]?.is === 'deep') open.add(at + 1);
+  return open;
 }

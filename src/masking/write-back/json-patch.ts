@@ -17,6 +17,18 @@ export interface RestoredPatch {
   readonly reads: boolean;
 }
 
+/** As the API server's own. */
+const MAX_OPERATIONS = 10_000;
+/** Values that are looked at for all of its operations together. */
+const MAX_LOOKED = 2_000_000;
+/** Values that all copies and moves of a patch may carry together. */
+const MAX_COPIED = 200_000;
+
+function sizeOf(value: Json): number {
+  const members = Array.isArray(value) ? value : isObject(value) ? [...value.values()] : [];
+  return members.reduce<number>((sum, member) => sum + sizeOf(member), 1);
+}
+
 interface Documents {
   real: Json;
   shown: Json;
@@ -42,13 +54,17 @@ export function restoreJsonPatch(
   };
   const patch: Json[] = [];
   let reads = false;
+  let copied = 0;
+  const looked = { left: MAX_LOOKED };
+  if (sent.length > MAX_OPERATIONS)
+    throw new SallyportError('SP_BAD_REQUEST', `a JSON Patch has at most ${MAX_OPERATIONS} operations`);
   for (const [index, operation] of sent.entries()) {
     const op = textOf(operation, 'op');
     const path = stepsOf(textOf(operation, 'path'), documents.real);
     const from = op === 'copy' || op === 'move' ? stepsOf(textOf(operation, 'from'), documents.real) : undefined;
     reads ||= from !== undefined || op === 'test';
     const probes = (steps: Steps): boolean =>
-      hides(documents.traced, steps, how.tracer) || touchesHidden(how.plan, kind, steps);
+      hides(documents.traced, steps, how.tracer, looked) || touchesHidden(how.plan, kind, steps);
     const asked = op === 'test' ? path : from;
     if (asked !== undefined && probes(asked)) throw probe(op, asked);
     // Whether a member is there that answers leave out is not to be learned either.
@@ -75,8 +91,11 @@ export function restoreJsonPatch(
       continue;
     }
     const value = at(documents.real, from);
-    if (hides(documents.traced, path, how.tracer)) how.restorer.literals.push(pathText(path));
+    if (hides(documents.traced, path, how.tracer, looked)) how.restorer.literals.push(pathText(path));
     if (value === undefined) throw absent(index, op);
+    // Each copy may double what the next one copies.
+    copied += sizeOf(value);
+    if (copied > MAX_COPIED) throw new SallyportError('SP_BAD_REQUEST', 'a JSON Patch copies or moves too much');
     if (op === 'move') change(documents, 'remove', from, undefined, index);
     change(documents, 'add', path, { real: value, shown: value, traced: value }, index);
   }
@@ -96,19 +115,20 @@ function absent(index: number, op: string): SallyportError {
 }
 
 /** Whether a hidden value is there, in it, or around it. */
-function hides(traced: Json | undefined, path: Steps, tracer: Tracer): boolean {
+function hides(traced: Json | undefined, path: Steps, tracer: Tracer, looked: { left: number }): boolean {
   let node: Json | undefined = traced;
   for (const step of path) {
     if (typeof node === 'string') break;
     node = Array.isArray(node) ? node[Number(step)] : isObject(node) ? node.get(String(step)) : undefined;
   }
-  return node !== undefined && anyHidden(node, tracer);
+  return node !== undefined && anyHidden(node, tracer, looked);
 }
 
-function anyHidden(node: Json, tracer: Tracer): boolean {
+function anyHidden(node: Json, tracer: Tracer, looked: { left: number }): boolean {
+  if (--looked.left < 0) throw new SallyportError('SP_BAD_REQUEST', 'a JSON Patch tests or copies too much');
   if (typeof node === 'string') return tracer.holds(node);
-  if (Array.isArray(node)) return node.some((item) => anyHidden(item, tracer));
-  return isObject(node) && [...node.values()].some((member) => anyHidden(member, tracer));
+  if (Array.isArray(node)) return node.some((item) => anyHidden(item, tracer, looked));
+  return isObject(node) && [...node.values()].some((member) => anyHidden(member, tracer, looked));
 }
 
 function at(node: Json | undefined, path: Steps): Json | undefined {

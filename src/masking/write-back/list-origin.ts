@@ -29,27 +29,43 @@ export function originsOfItems(sent: readonly Json[], shown: readonly Json[]): r
   };
   const marks = sent.map((item) => placeholdersIn(item));
   if (marks.some((each) => each.size > 0)) {
-    const shownMarks = shown.map((item) => placeholdersIn(item));
+    const holders = new Map<string, number[]>();
+    for (const [j, item] of shown.entries()) for (const mark of placeholdersIn(item)) append(holders, mark, j);
     for (const [i, own] of marks.entries()) {
       if (own.size === 0) continue;
-      const from = shownMarks.flatMap((there, j) => ([...own].some((mark) => there.has(mark)) ? [j] : []));
-      if (from.length === 1 && !taken.has(from[0]!)) take(i, from[0]!);
+      const from = new Set([...own].flatMap((mark) => (holders.get(mark)?.length === 1 ? holders.get(mark)! : [])));
+      const [only] = from;
+      if (from.size === 1 && !taken.has(only!)) take(i, only!);
+    }
+  }
+  const known = new Map<string, number[]>();
+  for (const [j, item] of shown.entries()) {
+    for (const key of IDENTITY) {
+      const identity = identityOf(item, key);
+      if (identity !== undefined && !taken.has(j)) append(known, `${key} ${identity.text}`, j);
     }
   }
   for (const [i, item] of sent.entries()) {
-    if (origins[i] !== undefined) continue;
-    const identity = identityOf(item);
+    const identity = origins[i] === undefined ? identityOf(item) : undefined;
     if (identity === undefined) continue;
-    const same = shown.flatMap((one, j) =>
-      !taken.has(j) && identityOf(one, identity.key)?.text === identity.text ? [j] : [],
-    );
-    if (same.length > 0) take(i, same.includes(i) ? i : same[0]!);
+    const same = known.get(`${identity.key} ${identity.text}`) ?? [];
+    // The one at the same place, or the first that is left.
+    while (same.length > 0 && taken.has(same[0]!)) same.shift();
+    const isHere = !taken.has(i) && identityOf(shown[i], identity.key)?.text === identity.text;
+    if (isHere) take(i, i);
+    else if (same.length > 0) take(i, same[0]!);
   }
   for (const [i, item] of sent.entries()) {
     if (origins[i] !== undefined || i >= shown.length || taken.has(i) || identityOf(item) !== undefined) continue;
     if (isObject(item) === isObject(shown[i])) take(i, i);
   }
   return origins;
+}
+
+function append(lists: Map<string, number[]>, key: string, index: number): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [index]);
+  else list.push(index);
 }
 
 function identityOf(

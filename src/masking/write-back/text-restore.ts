@@ -1,4 +1,4 @@
-import { MARKER } from '../marker.ts';
+import { MARKER, PLACEHOLDER_LENGTH } from '../marker.ts';
 import { holdsPlaceholder, PLACEHOLDER } from './placeholder-search.ts';
 import { type Pieces, rangesIn, type Tracer } from './tracer.ts';
 
@@ -10,8 +10,8 @@ export interface RestoredText {
 
 interface Occurrence {
   readonly start: number;
-  /** Which values of the current text could be meant: indices into its origins. */
-  readonly could: readonly number[];
+  /** Which values of the current text could be meant: indices into its origins. One set for all that look the same. */
+  readonly could: ReadonlySet<number>;
 }
 
 /**
@@ -28,11 +28,12 @@ export function restoreText(sent: string, current: RestoredText, tracer: Tracer)
   if (ranges === undefined || pieces.origins.some(({ written }) => (written ?? '') === '')) return undefined;
   const values = ranges.map(({ start, end }) => current.real.slice(start, end));
   const occurrences: Occurrence[] = [];
+  const written = writtenAs(pieces);
   for (const { index, 0: text } of sent.matchAll(PLACEHOLDER)) {
-    const could = pieces.origins.flatMap(({ written }, i) =>
-      written!.startsWith(text) && sent.startsWith(written!, index) ? [i] : [],
-    );
-    if (could.length === 0) return undefined;
+    // What a rule shows of a value's end belongs to it: of two, the longer.
+    const forms = (written.get(text) ?? []).filter((form) => sent.startsWith(form.text, index));
+    const could = forms.sort((a, b) => b.text.length - a.text.length)[0]?.origins;
+    if (could === undefined) return undefined;
     occurrences.push({ start: index, could });
   }
   // One that is cut short is no one's.
@@ -51,6 +52,25 @@ export function restoreText(sent: string, current: RestoredText, tracer: Tracer)
   traced += sent.slice(at);
   // Others may stand beside it in another encoding.
   return holdsPlaceholder(traced) ? undefined : { real: real + sent.slice(at), traced };
+}
+
+interface Form {
+  readonly text: string;
+  readonly origins: Set<number>;
+}
+
+/** What stands for the values of a text, by the placeholder that it begins with. */
+function writtenAs({ origins }: Pieces): ReadonlyMap<string, Form[]> {
+  const byPlaceholder = new Map<string, Form[]>();
+  for (const [i, { written }] of origins.entries()) {
+    const placeholder = written!.slice(0, PLACEHOLDER_LENGTH);
+    const forms = byPlaceholder.get(placeholder) ?? [];
+    byPlaceholder.set(placeholder, forms);
+    const form = forms.find(({ text }) => text === written);
+    if (form === undefined) forms.push({ text: written!, origins: new Set([i]) });
+    else form.origins.add(i);
+  }
+  return byPlaceholder;
 }
 
 /** What is shown of a text, and where in it each value's placeholder begins. */
@@ -96,7 +116,7 @@ function byLine(
   const take = (line: Line, from: Line): boolean => {
     for (const [k, mark] of line.marks.entries()) {
       const origin = from.marks[k];
-      if (origin === undefined || !occurrences[mark]!.could.includes(origin)) return false;
+      if (origin === undefined || !occurrences[mark]!.could.has(origin)) return false;
       meant[mark] = origin;
     }
     taken.add(from);
@@ -107,28 +127,46 @@ function byLine(
   // What did not move is the same; unless some of several that look the same are gone, which no one could tell apart.
   for (let i = 0; i < left; i++) if (!take(after[i]!, before[i]!)) return undefined;
   for (let i = 1; i <= right; i++) if (!take(after[after.length - i]!, before[before.length - i]!)) return undefined;
-  const counts = (lines: readonly Line[], key: string): number => lines.filter((line) => line.key === key).length;
-  for (const { key, marks } of after) {
-    if (marks.length === 0) continue;
-    const were = counts(before, key);
-    if (were > 1 && counts(after, key) !== were) return undefined;
+  const were = grouped(before, ({ key }) => key);
+  const are = grouped(after, ({ key }) => key);
+  for (const [key, lines] of are) {
+    const count = were.get(key)?.length ?? 0;
+    if (count > 1 && count !== lines.length) return undefined;
   }
-  const fits: readonly ((line: Line, from: Line) => boolean)[] = [
-    (line, from) => line.key === from.key,
-    (line, from) => line.text === from.text,
-    (line, from) => line.head === from.head && line.next === from.next && ENDS.test(line.next),
+  const fits: readonly ((line: Line) => string | undefined)[] = [
+    ({ key }) => key,
+    ({ text }) => text,
+    ({ head, next, marks }) => (ENDS.test(next) ? `${marks.length}${next}${head}` : undefined),
   ];
   for (const fit of fits) {
-    const open = after.filter((line) => line.marks.length > 0 && !done.has(line));
-    const free = before.filter((line) => line.marks.length > 0 && !taken.has(line));
-    for (const line of open) {
-      const from = free.filter((one) => one.marks.length === line.marks.length && fit(line, one));
+    const open = grouped(
+      after.filter((line) => !done.has(line)),
+      fit,
+    );
+    const free = grouped(
+      before.filter((line) => !taken.has(line)),
+      fit,
+    );
+    for (const [form, lines] of open) {
+      const from = free.get(form) ?? [];
       if (from.length === 0) continue;
-      const rivals = open.filter((other) => fit(other, from[0]!));
-      if (from.length > 1 || rivals.length > 1 || !take(line, from[0]!)) return undefined;
+      if (from.length > 1 || lines.length > 1 || !take(lines[0]!, from[0]!)) return undefined;
     }
   }
   return after.every((line) => line.marks.length === 0 || done.has(line)) ? meant : undefined;
+}
+
+/** Lines with placeholders, by what they have in common. */
+function grouped(lines: readonly Line[], by: (line: Line) => string | undefined): Map<string, Line[]> {
+  const groups = new Map<string, Line[]>();
+  for (const line of lines) {
+    const form = line.marks.length === 0 ? undefined : by(line);
+    if (form === undefined) continue;
+    const group = groups.get(form);
+    if (group === undefined) groups.set(form, [line]);
+    else group.push(line);
+  }
+  return groups;
 }
 
 /** How many lines are the same at the beginning, and at the end. */
@@ -171,4 +209,4 @@ function linesOf(text: string, starts: readonly number[]): Line[] {
   return lines;
 }
 
-const MAX_KEY = 4096;
+const MAX_KEY = 512;
