@@ -10,7 +10,7 @@ import { faultOf, joined, sealOf } from '../../src/recording/storage/cases.ts';
 import type { S3StorageOptions } from '../../src/recording/storage/s3.ts';
 import type { S3ClientOptions } from '../../src/recording/storage/s3-client.ts';
 import type { StorageError } from '../../src/recording/storage/storage.ts';
-import { answerWith, type FaultProxy, first, startFaultProxy } from './fault-proxy.ts';
+import { answerWith, type Fault, type FaultProxy, first, startFaultProxy } from './fault-proxy.ts';
 import { type S3Server, startS3Server } from './s3-server.ts';
 
 let server: S3Server;
@@ -303,6 +303,27 @@ test('a signal ends it at once', async () => {
   abort.abort();
   await ended;
   assert.ok(performance.now() - begun < 500);
+});
+
+test('server-side encryption is asked for with every object, and a store that does not say so is refused', async () => {
+  const encryption = { algorithm: 'aws:kms', kmsKeyID: 'alias/recordings', bucketKey: true } as const;
+  const { storage } = fresh({ attempts: 1 }, { encryption });
+  const asked: unknown[] = [];
+  const withoutEncryption: Fault = (incoming) => {
+    const { headers } = incoming;
+    if (incoming.method === 'PUT' && !incoming.url!.includes('?')) {
+      const named = ['', '-aws-kms-key-id', '-bucket-key-enabled'].map(
+        (part) => headers[`x-amz-server-side-encryption${part}`],
+      );
+      asked.push(named);
+    }
+    return 'pass';
+  };
+  proxy.fault = withoutEncryption;
+  const error = await storage.putSealed(KEY, content, sealing()).catch((thrown: unknown) => thrown as StorageError);
+  // The server of this test has no keys of KMS: either it refuses, or it does not say that it encrypts.
+  assert.ok(error instanceof Error, 'it is not taken for encrypted');
+  assert.deepEqual(asked, [['aws:kms', 'alias/recordings', 'true']]);
 });
 
 test('no secret is in what a failure says', async () => {
