@@ -53,6 +53,6 @@ function ranges(accept: string): string[] {
 
 function notAcceptable(): SallyportError {
   const message =
-    'this answer has to be masked, and is given in JSON only: send "Accept: application/json" (client-go: ContentType)';
+    'this answer has to be masked, and is given in JSON only: send "Accept: application/json" (client-go: name it in AcceptContentTypes)';
   return new SallyportError('SP_MASKING_NOT_ACCEPTABLE', message);
 }

@@ -16,7 +16,8 @@ func runTypes(ctx context.Context, c *client, args []string) error {
 	contentType, name := args[0], args[1]
 	config := rest.CopyConfig(c.config)
 	config.ContentType = contentType
-	config.AcceptContentTypes = contentType
+	// As Kubernetes' own components have it: what is masked comes in JSON.
+	config.AcceptContentTypes = contentType + ",application/json"
 	set, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
