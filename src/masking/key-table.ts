@@ -14,12 +14,10 @@ export interface Key {
   readonly role: KeyRole;
 }
 
-export type KeyRole = 'none' | 'kind' | 'object' | 'cells' | 'items' | 'metadata' | 'label' | 'value' | 'message';
+export type KeyRole = 'none' | 'kind' | 'object' | 'items' | 'metadata' | 'label' | 'value';
 
 const ROLES: ReadonlyMap<string, KeyRole> = new Map<string, KeyRole>([
-  ...(['kind', 'object', 'cells', 'items', 'metadata', 'value', 'message'] as const).map(
-    (name) => [name, name] as const,
-  ),
+  ...(['kind', 'object', 'items', 'metadata', 'value'] as const).map((name) => [name, name] as const),
   ['values', 'value'],
   ['name', 'label'],
   ['key', 'label'],

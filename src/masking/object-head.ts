@@ -11,8 +11,6 @@ export interface ObjectHead {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
-  /** Cells beside an object: a row of a Table. */
-  readonly isRow: boolean;
   /** kind and data without a kind: how an item of a list of Secrets or ConfigMaps looks. */
   readonly hasData: boolean;
 }
@@ -27,7 +25,7 @@ export interface ObjectHead {
  */
 export function readHead(cursor: JsonCursor, known: string, wanted: 'all' | 'names' = 'all'): ObjectHead {
   const { bytes } = cursor;
-  const head = { kind: '', type: '', uid: '', namespace: '', name: '', isRow: false, hasData: false };
+  const head = { kind: '', type: '', uid: '', namespace: '', name: '', hasData: false };
   if (cursor.peek() !== 0x7b) return head;
   const text = (): string => {
     if (cursor.peek() === 0x22) return readJsonString(cursor.text(cursor.string()));
@@ -50,7 +48,6 @@ export function readHead(cursor: JsonCursor, known: string, wanted: 'all' | 'nam
       if (wanted === 'names' || (kind !== '' && kind !== 'Secret')) return true;
     } else if (name === 'object' && EVENT.test(head.type)) return true;
     else {
-      if (name === 'cells') head.isRow = true;
       if (name === 'data' || name === 'stringData') head.hasData = true;
       cursor.pass();
     }

@@ -5,7 +5,7 @@ import { inflate } from './encoded.ts';
 import { fieldPaths } from './field-paths.ts';
 import { maskManifest } from './helm-manifest.ts';
 import { hideRepeats, isManifest, type ReleaseSecrets, secretsOfRelease } from './helm-release.ts';
-import { JsonCursor, type Span, unreadable } from './json-cursor.ts';
+import { JsonCursor, unreadable } from './json-cursor.ts';
 import { readJsonString, writeJsonString } from './json-string.ts';
 import { type Key, KeyTable, keyOf } from './key-table.ts';
 import { KeywordGate } from './keyword-gate.ts';
@@ -15,14 +15,12 @@ import { EVENT, type ObjectHead, readHead, siblingText } from './object-head.ts'
 import { Patch } from './patch.ts';
 import type { PathState } from './path-automaton.ts';
 import { isPlausible, SECRET_WORDS } from './secret-name.ts';
-import { hasMaskedFields, RULE_STRUCTURE, structureOf } from './structure.ts';
+import { RULE_STRUCTURE, structureOf } from './structure.ts';
 import { maskText, type Replace } from './text-mask.ts';
 
 /** What is known of an object from outside: the resource that was asked for, the list it stands in. */
 export interface ObjectHint {
   readonly kind: string;
-  /** Names of a Table's columns: its rows are masked with their cells. */
-  readonly columns?: readonly string[];
   /** The object around a nested one: placeholders are bound to it. */
   readonly object?: string;
   readonly nesting?: number;
@@ -74,7 +72,6 @@ class ObjectMask {
   private root: PathState<FieldMask>;
   /** A kind was read, or members that depend on it were: another that would mask more is a contradiction. */
   private settled: boolean;
-  private isRow = false;
   private knownHead: ObjectHead | undefined;
   private knownObject: string | undefined;
   private readonly path: string[] = [];
@@ -83,14 +80,11 @@ class ObjectMask {
   private known = 0;
   private readonly idle: boolean;
   private readonly exempt: boolean;
-  /** Values masked by their place: a Table's cells may repeat them. */
-  readonly seen: Set<string> | undefined;
 
-  constructor(wide: MaskPlan, patch: Patch, cursor: JsonCursor, hint: ObjectHint, seen?: Set<string>) {
+  constructor(wide: MaskPlan, patch: Patch, cursor: JsonCursor, hint: ObjectHint) {
     this.patch = patch;
     this.bytes = patch.bytes;
     this.hint = hint;
-    this.seen = seen;
     this.cursor = cursor;
     cursor.peek();
     this.start = cursor.at;
@@ -102,7 +96,6 @@ class ObjectMask {
       const guess = this.knownHead.hasData && hint.nesting === undefined ? 'Secret' : '';
       this.kind = this.knownHead.kind === '' ? guess : this.knownHead.kind;
       this.settled = true;
-      this.isRow = this.knownHead.isRow;
     }
     const plan = wide.forObject === undefined ? wide : this.ownPlan(wide);
     this.exempt = plan === undefined;
@@ -121,17 +114,8 @@ class ObjectMask {
   }
 
   run(): void {
-    const { patch, cursor } = this;
-    if (this.exempt) {
-      cursor.pass();
-      return;
-    }
-    const mark = patch.mark();
-    if (!this.isRow) this.value(this.root, undefined, NO_KEY);
-    if (!this.isRow) return;
-    patch.undo(mark);
-    cursor.at = this.start;
-    this.row();
+    if (this.exempt) this.cursor.pass();
+    else this.value(this.root, undefined, NO_KEY);
   }
 
   private get head(): ObjectHead {
@@ -184,7 +168,7 @@ class ObjectMask {
       path.push(member.name);
       if (depth === 0) this.atTop(member);
       let keep = true;
-      if (inMetadata && member.identity) cursor.pass();
+      if (inMetadata && member.identity) keep = this.identity(member);
       else if (depth === 0 && this.isObjectMember(member)) this.subObject();
       else {
         const from = depth === 0 ? this.root : state;
@@ -197,7 +181,6 @@ class ObjectMask {
           keep = this.value(below, own, beside) || own === undefined;
         }
       }
-      if (this.isRow && depth === 0) return true;
       path.pop();
       if (this.known > depth) this.known = depth;
       const end = cursor.at;
@@ -244,9 +227,21 @@ class ObjectMask {
     return true;
   }
 
-  /** A member of the object itself: its kind says what is masked, cells make it a row. */
+  /**
+   * Passes over what is never masked. @returns false for what has to be left out: managedFields repeat the items of sets, and
+   * one that a rule masks would stand there. Written back without it, an object keeps its own.
+   */
+  private identity({ name }: Key): boolean {
+    const { cursor, bytes } = this;
+    cursor.peek();
+    const start = cursor.at;
+    cursor.pass();
+    if (name !== 'managedFields' || this.plan.fields.length === 0) return true;
+    return !bytes.subarray(start, cursor.at).includes('"v:');
+  }
+
+  /** A member of the object itself: its kind says what is masked. */
   private atTop({ role, name }: Key): void {
-    if (role === 'cells' && this.cursor.peek() === 0x5b && !this.settled) this.isRow = true;
     if (role !== 'kind') {
       if (role !== 'metadata' && name !== 'apiVersion') this.settled = true;
       return;
@@ -271,70 +266,17 @@ class ObjectMask {
     maskValue(this.plan, this.patch, this.cursor, { ...this.hint, kind });
   }
 
-  /** A Table's row: first its object, then the cells, which may repeat what was masked in it. */
-  private row(): void {
-    const { cursor, patch, plan } = this;
-    const spans = new Map<string, Span>();
-    cursor.members((key) => void spans.set(cursor.text(key), cursor.skip()));
-    const object = spans.get('object');
-    const masks: [Span, Buffer][] = [];
-    const values = new Set<string>();
-    if (object !== undefined) {
-      const unit = new Patch(this.bytes, object.start);
-      const inner = new JsonCursor(this.bytes, object.start, object.end);
-      new ObjectMask(plan, unit, inner, { kind: this.hint.kind }, values).run();
-      masks.push([object, unit.take(object.end)]);
-    }
-    const cells = spans.get('cells');
-    if (cells !== undefined) masks.push([cells, this.cells(cells, values)]);
-    for (const [span, masked] of masks.sort(([a], [b]) => a.start - b.start)) patch.put(span.start, span.end, masked);
-  }
-
-  private cells({ start, end }: Span, values: ReadonlySet<string>): Buffer {
-    const cursor = new JsonCursor(this.bytes, start, end);
-    const parts: string[] = [];
-    if (cursor.peek() !== 0x5b) return this.bytes.subarray(start, end);
-    cursor.enter();
-    if (cursor.empty(0x5d)) return this.bytes.subarray(start, end);
-    do {
-      const column = this.hint.columns?.[parts.length] ?? '';
-      if (cursor.peek() !== 0x22) {
-        const span = cursor.skip();
-        parts.push(cursor.text(span));
-        continue;
-      }
-      const raw = cursor.text(cursor.string());
-      const text = readJsonString(raw);
-      const repeats = [...values].some((value) => value.length >= 4 && text.includes(value));
-      const place = {
-        object: this.object,
-        path: `cells[${parts.length}]`,
-        rule: repeats ? RULE_STRUCTURE : this.plan.rule,
-      };
-      const redact = { action: 'Redact', scope: 'Object' } as const;
-      const masked = repeats
-        ? substitute(this.plan, place, text, 'cell', redact)
-        : this.inspected(text, column === 'Name' ? NO_KEY : keyOf(column), place.path);
-      parts.push(masked === undefined ? `"${raw}"` : writeJsonString(masked));
-    } while (cursor.more(0x5d));
-    return Buffer.from(`[${parts.join(',')}]`, 'latin1');
-  }
-
   private string(start: number, end: number, escaped: boolean, field: FieldMask | undefined, name: Key): boolean {
     if (field !== undefined) return this.fieldString(start, end, field);
     if (this.hint.release !== undefined) return this.releaseString(start, end, name, this.hint.release);
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
-    const quiet = !escaped && (name.named === 'none' || !this.plan.recognizer.byName) && !this.isStatusMessage(name);
+    const quiet = !escaped && (name.named === 'none' || !this.plan.recognizer.byName);
     if (quiet && !this.plan.recognizer.mayHold(bytes, start, end)) return true;
     const raw = bytes.toString('latin1', start, end);
     const masked = this.inspected(escaped ? readJsonString(raw) : raw, name, undefined);
     if (masked !== undefined) this.patch.put(start - 1, end + 1, writeJsonString(masked));
     return true;
-  }
-
-  private isStatusMessage({ role }: Key): boolean {
-    return role === 'message' && this.kind === 'Status' && this.plan.structure;
   }
 
   /** @returns what to write, or undefined to leave it */
@@ -349,9 +291,7 @@ class ObjectMask {
       const nested = this.nested(text);
       if (nested !== undefined) return nested === text ? undefined : nested;
     }
-    const status = this.isStatusMessage(name) ? this.quoted(text, at ?? this.pathText()) : text;
-    const masked = maskText(status, plan.recognizer, replace);
-    return masked ?? (status === text ? undefined : status);
+    return maskText(text, plan.recognizer, replace);
   }
 
   /** JSON in a string, as in last-applied-configuration. @returns undefined where it is none */
@@ -368,19 +308,6 @@ class ObjectMask {
     }
   }
 
-  /** Values in quotes after "Invalid value" and in any message about a kind with masked fields; names stay. */
-  private quoted(text: string, path: string): string {
-    const details = /"details"\s*:\s*\{[^{}]{0,512}?"kind"\s*:\s*"([A-Za-z.]{1,64})"/.exec(
-      this.bytes.toString('latin1', this.start),
-    );
-    if (!hasMaskedFields(details?.[1] ?? this.hint.kind)) return text;
-    const place = { object: this.object, path, rule: RULE_STRUCTURE };
-    const redact = { action: 'Redact', scope: 'Object' } as const;
-    return text.replace(/(:\s*)"((?:[^"\\]|\\.)*)"/g, (_, lead: string, value: string) => {
-      return `${lead}"${substitute(this.plan, place, value, 'status-value', redact) ?? ''}"`;
-    });
-  }
-
   private fieldString(start: number, end: number, field: FieldMask): boolean {
     const { path, patch } = this;
     const inSecretData = this.kind === 'Secret' && path[0] === 'data';
@@ -390,10 +317,9 @@ class ObjectMask {
       return true;
     }
     let value = '';
-    if (readsValue(this.plan, field) || this.seen !== undefined) {
+    if (readsValue(this.plan, field)) {
       const text = readJsonString(this.bytes.toString('latin1', start, end));
       value = inSecretData ? Buffer.from(text, 'base64').toString('latin1') : text;
-      this.seen?.add(value).add(text);
     }
     const place = { object: this.object, path: this.pathText(), rule: field.rule };
     const masked = substitute(this.plan, place, value, 'field', field);

@@ -148,3 +148,35 @@ suite('paths of printer columns', () => {
     assert.equal(readPrinterColumn('{range .items}x'), undefined);
   });
 });
+
+suite('what only looks like a row', () => {
+  test('an object of its own with cells is masked as any other', () => {
+    const text =
+      '{"apiVersion":"a/v1","cells":["x"],"kind":"Sheet","metadata":{"name":"n"},"spec":{"phone":"blue moon"}}';
+    for (const whole of [text, `{"apiVersion":"a/v1","items":[${text}],"kind":"SheetList"}`]) {
+      const engine = new JsonMask(plan, { kind: '', isList: whole !== text });
+      const out = Buffer.concat([engine.write(Buffer.from(whole)), engine.end()]).toString();
+      assert.ok(!out.includes('blue'), out);
+    }
+  });
+});
+
+suite('managedFields', () => {
+  const managed = (item: string) => [{ manager: 'm', fieldsV1: { 'f:spec': { 'f:tags': { [item]: {} } } } }];
+  const of = (item: string): string => {
+    const value = {
+      kind: 'Customer',
+      metadata: { name: 'n', managedFields: managed(item) },
+      spec: { phone: 'blue moon' },
+    };
+    const engine = new JsonMask(plan, { kind: '' });
+    return Buffer.concat([engine.write(Buffer.from(JSON.stringify(value))), engine.end()]).toString();
+  };
+
+  test('are left out where they repeat items of a set, and only there', () => {
+    const out = of('v:"blue moon"');
+    assert.ok(!out.includes('blue'), out);
+    assert.deepEqual(JSON.parse(out).metadata, { name: 'n' });
+    assert.deepEqual(JSON.parse(of('k:{"name":"a"}')).metadata.managedFields, managed('k:{"name":"a"}'));
+  });
+});
