@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { SallyportError } from '../../errors.ts';
 import { JsonMask } from '../../masking/json-stream.ts';
+import { type MaskPlan, replacer } from '../../masking/mask-plan.ts';
+import { TextMask } from '../../masking/text-mask.ts';
 import {
   type EventLine,
   encodeData,
@@ -66,6 +68,8 @@ export class RecordedExchange {
   #requestBytes = 0;
   /** An event of it was appended: the next one needs no request body. */
   #begun = false;
+  /** Keeps what is held of input that was cut off. */
+  #lastInput: () => Promise<void> = async () => {};
   #complete = false;
 
   constructor(exchange: Exchange, options: RecordedExchangeOptions) {
@@ -105,12 +109,41 @@ export class RecordedExchange {
     const { level } = this.options;
     const inward = channel === 'stdin' || channel === 'resize';
     if (level === 'Metadata' || (!inward && level !== 'RequestResponse')) return undefined;
+    const { masking } = this.exchange;
+    if (channel === 'stdin' && masking !== undefined) return this.#stdinTap(masking.plan);
     return {
       write: async (chunk) => {
         await this.frame(channel, chunk);
         return chunk;
       },
       end: () => undefined,
+    };
+  }
+
+  /**
+   * Input goes to the command as it was typed, and into the recording as it may be seen: secrets that are typed or piped in are
+   * hidden. So a line is kept when it is whole, or when nothing more comes.
+   */
+  #stdinTap(plan: MaskPlan): ChannelTap {
+    const { resource, namespace, name } = this.exchange.operation!;
+    const engine = new TextMask(plan.recognizer, replacer(plan, `${resource}/${namespace}/${name}`, 'stdin'));
+    let ended = false;
+    this.#lastInput = async () => {
+      if (ended) return;
+      ended = true;
+      const rest = engine.end();
+      if (rest.length > 0) await this.frame('stdin', rest);
+    };
+    return {
+      write: async (chunk) => {
+        const masked = engine.write(chunk);
+        if (masked.length > 0) await this.frame('stdin', masked);
+        return chunk;
+      },
+      end: async () => {
+        await this.#lastInput();
+        return undefined;
+      },
     };
   }
 
@@ -134,6 +167,7 @@ export class RecordedExchange {
   async complete(ending: Ending): Promise<void> {
     if (this.#complete) return;
     this.#complete = true;
+    await this.#lastInput();
     const { status, outcome, bytes, upstreamDuration, body, ports, requestBytes } = ending;
     const event = this.#event('ResponseComplete', {
       ...(status > 0 && { responseStatus: { code: status } }),
@@ -167,6 +201,7 @@ export class RecordedExchange {
   async #failed(error: SallyportError): Promise<void> {
     if (this.#complete) return;
     this.#complete = true;
+    await this.#lastInput();
     const refused = !this.#begun && error.status < 500;
     const event = this.#event('ResponseComplete', {
       ...errorFields(error),
