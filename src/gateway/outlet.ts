@@ -3,10 +3,10 @@ import type { Flow } from '../upstream/forward.ts';
 import type { ClientResponse } from './exchange.ts';
 import { passedOn } from './short-lived.ts';
 
-/** Bytes gathered at most before they are written. */
-const MOST_GATHERED = 128 * 1024;
+/** Bytes gathered at most before they are written: with more, the client waits while it could decrypt what is there. */
+const MOST_GATHERED = 32 * 1024;
 /** Bytes that may wait for the client before the API server is made to wait; with the above, what one answer holds. */
-const MOST_WAITING = 256 * 1024;
+const MOST_WAITING = 480 * 1024;
 
 /**
  * The way out of an answer's body. What the API server sends comes in pieces of one TLS record, 3,200 of them in 50 MB;

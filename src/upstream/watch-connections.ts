@@ -15,10 +15,15 @@ export interface WatchConnectionsOptions {
   readonly pingInterval?: number;
 }
 
-/** What one stream may send before its client has taken it; a client that does not read holds this and no more. */
-const STREAM_WINDOW = 256 * 1024;
+/**
+ * What one stream may send before its client has taken it; a client that does not read holds this and no more. A watch
+ * that begins with all objects is a list of any size: with a quarter of this the API server waits for every round trip.
+ */
+const STREAM_WINDOW = 1024 * 1024;
+/** Bytes of a DATA frame at most. Of the 16 KiB that HTTP/2 begins with, each frame takes two TLS records to carry. */
+const MAX_FRAME = 256 * 1024;
 /** Of a connection; the client's slowness holds back its own stream only, so this bounds a burst, not a sum. */
-const CONNECTION_WINDOW = 4 << 20;
+const CONNECTION_WINDOW = 16 << 20;
 /** Streams of one connection at most, whatever the server would allow: what one broken connection takes with it. */
 const MOST_STREAMS = 100;
 /** Milliseconds, as client-go has it. */
@@ -115,7 +120,7 @@ export class WatchConnections {
     }
     const session = http2(this.#options.server, {
       createConnection: () => socket,
-      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxFrameSize: MAX_FRAME },
       maxSessionMemory: 64,
     });
     const shared: Shared = { session, streams: 0, idle: undefined };
