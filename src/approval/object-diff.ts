@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { structuredPatch } from 'diff';
 import { stringify } from 'yaml';
 import { escapeLine } from '../errors.ts';
+import { HIDDEN } from './hidden-arguments.ts';
 import { hideValues } from './hidden-object.ts';
 
 /** Bytes of a diff that stands in the ApprovalRequest itself (etcd is not filled); a longer one goes to a store. */
@@ -27,10 +28,16 @@ export interface ObjectDiff {
  * What a request would change, for a person to read: a unified diff of both objects as YAML.
  * @param before the live object; undefined where there is none
  * @param after what the dry run gave; undefined for a deletion
+ * @param mask gives an object as the masking rules let it be seen
  */
-export function objectDiff(before: unknown, after: unknown, maxBytes = MAX_DIFF): ObjectDiff {
-  const old = linesOf(before === undefined ? undefined : hideValues(before));
-  const next = linesOf(after === undefined ? undefined : hideValues(after, before));
+export function objectDiff(
+  before: unknown,
+  after: unknown,
+  maxBytes = MAX_DIFF,
+  mask: (object: unknown) => unknown = (object) => object,
+): ObjectDiff {
+  const old = linesOf(before === undefined ? undefined : overlay(hideValues(before), mask(before)));
+  const next = linesOf(after === undefined ? undefined : overlay(hideValues(after, before), mask(after)));
   const patch = structuredPatch('live', 'requested', old.text, next.text, '', '', { context: 3, ...EFFORT });
   const lines: string[] = [];
   if (patch === undefined) {
@@ -48,6 +55,24 @@ export function objectDiff(before: unknown, after: unknown, maxBytes = MAX_DIFF)
       ? []
       : [`--- ${before === undefined ? 'nothing' : 'live'}`, `+++ ${after === undefined ? 'nothing' : 'requested'}`];
   return bounded([...head, ...lines].map(escapeLine), maxBytes, old.cut || next.cut);
+}
+
+/**
+ * What is hidden in the one or masked in the other is seen in neither. A value hidden here still tells whether it changed,
+ * which a masked one does not.
+ */
+function overlay(hidden: unknown, masked: unknown): unknown {
+  if (typeof hidden === 'string' && hidden.startsWith(HIDDEN.slice(0, -1))) return hidden;
+  if (Array.isArray(hidden) && Array.isArray(masked) && hidden.length === masked.length) {
+    return hidden.map((item, index) => overlay(item, masked[index]));
+  }
+  if (!isFields(hidden) || !isFields(masked)) return typeof masked === 'object' ? hideValues(masked) : masked;
+  const both = Object.entries(hidden).filter(([name]) => Object.hasOwn(masked, name));
+  return Object.fromEntries(both.map(([name, value]) => [name, overlay(value, masked[name])]));
+}
+
+function isFields(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function bounded(lines: readonly string[], maxBytes: number, alreadyCut: boolean): ObjectDiff {

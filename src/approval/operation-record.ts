@@ -5,7 +5,8 @@ import type { ApprovalRequestOperation } from './approval-request.generated.ts';
 import { cut } from './condition.ts';
 import { HIDDEN, hideArguments, hideText, isSecretName } from './hidden-arguments.ts';
 
-const MAX_WORD = 24_576;
+/** As the CRD bounds a path and an argument. */
+export const MAX_WORD = 24_576;
 
 /** The operation as an ApprovalRequest keeps it: for people, escaped, values hidden, bounded. The digest is what binds. */
 export function operationRecord(operation: Operation): ApprovalRequestOperation {

@@ -203,6 +203,7 @@ export async function startGateway(
     forward,
     decide: (exchange) => pipeline.decide(exchange),
     evidence,
+    masking,
     via: (name) => via.of(name, Date.now()),
     servedByAPIServer: (group, version) => policies.servedByAPIServer(group, version),
     log,

@@ -1,3 +1,4 @@
+import { approvals } from './approvals.ts';
 import { exec } from './exec.ts';
 import { get } from './get.ts';
 import { inbox } from './inbox.ts';
@@ -22,6 +23,7 @@ export const PARTS: readonly Part[] = [
   inbox,
   start,
   exec,
+  approvals,
   recording,
   recordingExec,
   recordingLines,

@@ -9,6 +9,7 @@ import type { Forward } from '../../upstream/forward.ts';
 import type { Own } from '../../upstream/own.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Exchange } from '../exchange.ts';
+import type { Masking } from '../masking/masking.ts';
 import { Asker } from './asker.ts';
 import { Audit } from './audit.ts';
 import { ApprovalBook } from './book.ts';
@@ -28,6 +29,7 @@ export interface ApprovalsOptions {
   readonly forward: Forward;
   decide(exchange: Exchange): Promise<void>;
   readonly evidence: Evidence;
+  readonly masking: Masking;
   via(name: UpstreamName): string;
   servedByAPIServer(group: string, version: string): boolean;
   readonly log: Logger;
@@ -70,6 +72,7 @@ export function approvals(options: ApprovalsOptions): Approvals {
     targets,
     audit,
     diffs,
+    masking: options.masking,
     ...configuration,
     retryAfter: configuration.retryAfter / 1_000,
   });

@@ -1,8 +1,11 @@
+import type { ApprovalRequestSpec } from '../../approval/approval-request.generated.ts';
 import { type Asking, ask } from '../../approval/asking.ts';
-import { conditionOf } from '../../approval/condition.ts';
+import { conditionOf, cut } from '../../approval/condition.ts';
 import { newRequest } from '../../approval/new-request.ts';
 import { MAX_INLINE_DIFF, objectDiff } from '../../approval/object-diff.ts';
+import { MAX_WORD } from '../../approval/operation-record.ts';
 import { namePrefix } from '../../approval/request-name.ts';
+import { MAX_SUMMARY } from '../../approval/summary.ts';
 import { SallyportError } from '../../errors.ts';
 import type { Caller } from '../../identity/caller.ts';
 import { isStatus } from '../../kubernetes/api-error.ts';
@@ -10,6 +13,7 @@ import type { Body } from '../../request/body.ts';
 import type { Operation } from '../../request/operation.ts';
 import type { Own } from '../../upstream/own.ts';
 import type { Exchange } from '../exchange.ts';
+import type { Masking } from '../masking/masking.ts';
 import type { Audit } from './audit.ts';
 import { type ApprovalBook, type Kept, readRequest } from './book.ts';
 import type { DiffStore } from './diff-store.ts';
@@ -24,6 +28,7 @@ export interface AskerOptions {
   readonly targets: Targets;
   readonly audit: Audit;
   readonly diffs: DiffStore | undefined;
+  readonly masking: Pick<Masking, 'shown' | 'line'>;
   readonly pendingPerCaller: number;
   readonly requestsPerCaller: number;
   readonly maxRequests: number;
@@ -113,7 +118,7 @@ export class Asker {
           leg: 'Gateway',
           previous,
         } as const;
-        const { spec } = newRequest(wanted, Date.now());
+        const spec = this.#masked(exchange, newRequest(wanted, Date.now()).spec);
         const made = readRequest(await own.create('ApprovalRequest', { name, namespace, content: { spec } }));
         book.note(made);
         audit.tell('requested', exchange, made, { expires: made.spec.expirationTime });
@@ -145,14 +150,27 @@ export class Asker {
     if (known !== undefined) book.gone(known);
   }
 
+  /** What the caller may not see, its approver is not shown either: credentials that are recognised in what was typed. */
+  #masked(exchange: Exchange, spec: ApprovalRequestSpec): ApprovalRequestSpec {
+    const { masking } = this.#options;
+    const line = (text: string, most: number): string => cut(masking.line(exchange, text), most);
+    const { command, path } = spec.operation;
+    const operation = {
+      ...spec.operation,
+      path: line(path, MAX_WORD),
+      ...(command === undefined ? {} : { command: command.map((word) => line(word, MAX_WORD)) }),
+    };
+    return { ...spec, summary: line(spec.summary, MAX_SUMMARY), operation };
+  }
+
   /** What a person is shown of the change, and what an approval is bound to. */
   async describe(exchange: Exchange, body: Body | undefined) {
-    const { targets, diffs } = this.#options;
+    const { targets, diffs, masking } = this.#options;
     const groups = exchange.decision!.approval!.impersonateGroups;
     const found = await targets.find(exchange, body, withGroups(exchange.identity!, groups), true);
     const { target, notes } = found;
     if (!found.comparable) return { target, notes };
-    const diff = objectDiff(found.before, found.after);
+    const diff = objectDiff(found.before, found.after, undefined, (object) => masking.shown(exchange, object));
     const isLong = diff.sizeBytes > MAX_INLINE_DIFF;
     const diffLocator = isLong ? await diffs?.put(diff.digest, diff.text) : undefined;
     return { target, notes, diff, ...(diffLocator === undefined ? {} : { diffLocator }) };
