@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { startCluster } from '../cluster/cluster.ts';
 import { Scene } from '../gateway/scene.ts';
 import { manifests, ROWS, table, walk, walkHeld } from './commands.ts';
 import { holding, ownAgents, RULES, sessionKubeconfig } from './commands-stage.ts';
@@ -15,7 +16,9 @@ describe('what is asked when an agent types a command', { timeout: 240_000 }, ()
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sallyport-commands-'));
     await manifests(folder);
-    scene = await Scene.open('commands', { rules: RULES, adjust: ownAgents });
+    // Of its own: the controllers of other tests' gateways know nothing of these sessions, and would end their grants.
+    const cluster = await startCluster();
+    scene = await Scene.open('commands', { rules: RULES, adjust: ownAgents, cluster });
     await holding(scene);
   });
   after(async () => {

@@ -277,11 +277,11 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
 
   it('what a dry run says never reaches the agent, neither its answer nor its error', async () => {
     const secret = `s-${Math.random().toString(36).slice(2)}`;
-    const name = await made({ password: secret });
+    const name = await made({ setting: secret });
     const guesses = [secret, 'wrong'].map((value) => ({
       method: 'PATCH',
       headers: JSON_PATCH,
-      body: JSON.stringify([{ op: 'test', path: '/data/password', value }]),
+      body: JSON.stringify([{ op: 'test', path: '/data/setting', value }]),
     }));
     const [right, wrong] = [await scene.ask(path(name), guesses[0]!), await scene.ask(path(name), guesses[1]!)];
     const shape = (answer: Answer): string =>
@@ -294,7 +294,7 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
     const copy = {
       method: 'PATCH',
       headers: JSON_PATCH,
-      body: JSON.stringify([{ op: 'copy', from: '/data/password', path: '/metadata/annotations' }]),
+      body: JSON.stringify([{ op: 'copy', from: '/data/setting', path: '/metadata/annotations' }]),
     };
     const answer = await scene.ask(path(name), copy);
     required(answer);

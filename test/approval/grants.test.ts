@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { startCluster } from '../cluster/cluster.ts';
 import { type Answer, type Asked, Scene } from '../gateway/scene.ts';
 import { People } from './people.ts';
 
@@ -26,7 +27,10 @@ describe('what an approval lends and bounds', { timeout: 240_000 }, () => {
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'sallyport-diffs-'));
+    // Of its own: the controllers of other tests' gateways know nothing of these sessions, and would end their grants.
+    const cluster = await startCluster();
     scene = await Scene.open('grants', {
+      cluster,
       rules: approval('maxGrantDuration: 30m'),
       configuration: {
         approvals: { pendingPerCaller: 20, diffDirectory: directory },
@@ -232,6 +236,40 @@ spec:
     assert.equal(Buffer.byteLength(kept), spec.diffRef!.sizeBytes);
     assert.ok(kept.includes(lines.slice(0, 40)));
     assert.ok(spec.summary.length < 4_000);
+  });
+
+  it('shows an approver no more than the masking rules let the caller see, and no Secret’s values', async () => {
+    const [secret, masked] = [randomBytes(12).toString('hex'), randomBytes(12).toString('hex')];
+    await scene.cluster.apply(`
+apiVersion: sallyport.dev/v1alpha1
+kind: MaskingRule
+metadata: {name: ${scene.namespace}}
+spec:
+  subjects: [{kind: Group, name: ${scene.group}}]
+  match: {apiGroups: [""], resources: [configmaps]}
+  fields: [{path: data.pin, action: Redact}]
+`);
+    await sleep(1_000);
+    const headers = ['Content-Type', 'application/json'];
+    const object = (kind: string, data: object) => ({
+      apiVersion: 'v1',
+      kind,
+      metadata: { name: `shown-${kind.toLowerCase()}` },
+      ...data,
+    });
+    const asked: [string, object][] = [
+      [maps(), object('ConfigMap', { data: { pin: masked, plain: 'seen' } })],
+      [maps().replace('configmaps', 'secrets'), object('Secret', { stringData: { password: secret } })],
+    ];
+    for (const [path, body] of asked) {
+      const answer = await scene.ask(path, { method: 'POST', headers, body: JSON.stringify(body) });
+      const request = await people.get(scene.namespace, nameOf(answer));
+      const all = JSON.stringify(request);
+      for (const value of [secret, masked, Buffer.from(secret).toString('base64')])
+        assert.ok(!all.includes(value), all);
+      assert.match(request.spec.diff ?? '', /kind: (?:ConfigMap|Secret)/);
+    }
+    await scene.cluster.kubectl(['delete', 'maskingrule', scene.namespace]);
   });
 
   it('asks about what cannot repeat with a hint that says so', async () => {

@@ -33,7 +33,10 @@ describe('several gateways', { timeout: 280_000 }, () => {
     scene = await Scene.open('replicas', {
       rules: AT_ONCE,
       cluster,
-      adjust: (configuration) => tap.divert(configuration.upstream.kubeconfig, cluster),
+      adjust: (configuration) => {
+        configuration.approvals = { staleAfter: '5s' };
+        tap.divert(configuration.upstream.kubeconfig, cluster);
+      },
     });
     people = new People(cluster);
     for (let i = 0; i < 2; i++) replicas.push(await GatewayProcess.start(cluster, { replicaOf: scene.gateway }));
@@ -290,5 +293,39 @@ describe('several gateways', { timeout: 280_000 }, () => {
         await off.stop();
       }
     }
+  });
+
+  it('what is known of approvals may be outdated: nothing that needs one passes, all else does, and well again by itself', async () => {
+    const { gateway } = scene;
+    const asked = creation();
+    const name = nameOf(await through(gateway, asked));
+    await people.approve(scene.namespace, name);
+    const watching = 'GET /apis/sallyport.dev/v1alpha1/approvalrequests';
+    meddle = (text) => (text.startsWith(watching) ? Promise.reject(new Error('cut')) : undefined);
+    try {
+      const other = creation();
+      let refused = await through(gateway, other);
+      for (let i = 0; i < 60 && refused.status !== 503; i++) {
+        await sleep(250);
+        refused = await through(gateway, other);
+      }
+      assert.equal(refused.status, 503, refused.body);
+      assert.match(
+        refused.json().message,
+        /^SP_APPROVAL_UNAVAILABLE: approvals cannot be known \(ApprovalRequest: the watch is stale\)/,
+      );
+      assert.equal((await through(gateway, asked)).status, 503, 'an approved one neither');
+      assert.equal((await gateway.probe('/readyz')).status, 503);
+      assert.equal((await scene.ask(maps())).status, 200, 'what needs no approval passes');
+    } finally {
+      meddle = () => undefined;
+    }
+    let passed = await through(gateway, asked);
+    for (let i = 0; i < 60 && passed.status === 503; i++) {
+      await sleep(500);
+      passed = await through(gateway, asked);
+    }
+    assert.equal(passed.status, 201, passed.body);
+    assert.equal(created(asked.name), 1);
   });
 });
