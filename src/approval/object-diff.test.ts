@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { objectDiff } from './object-diff.ts';
 
@@ -67,4 +67,31 @@ test('objects that have nothing in common are shown one after the other, in boun
   const huge = objectDiff(undefined, { a: 'x'.repeat(3_000_000) });
   assert.ok(huge.truncated);
   assert.match(huge.text, /^CUT: .* more than \d+ bytes/);
+});
+
+test('what is hidden stays hidden behind a mask, and what is masked is not shown', () => {
+  const secret = randomBytes(12).toString('hex');
+  const object = (pin: string) => ({
+    kind: 'Pod',
+    spec: {
+      pin,
+      containers: [{ name: 'c', args: ['run', `--password=${secret}`], env: [{ name: 'A', value: secret }] }],
+      list: [1, 2, 3],
+    },
+  });
+  const mask = (one: unknown) => {
+    const copy = structuredClone(one) as ReturnType<typeof object>;
+    copy.spec.pin = '(masked)';
+    copy.spec.list.length = 1;
+    return copy;
+  };
+  for (const same of [undefined, mask, (one: unknown) => one]) {
+    const { text } = objectDiff(object(secret), object(`${secret}2`), undefined, same);
+    assert.equal(text.includes(`password=${secret}`), false, text);
+  }
+  const { text } = objectDiff(undefined, object(secret), undefined, mask);
+  assert.ok(!text.includes(secret), text);
+  assert.match(text, /pin: \(masked\)/);
+  assert.match(text, /--password=<hidden>/);
+  assert.match(text, /value: <hidden>/);
 });

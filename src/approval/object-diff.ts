@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { structuredPatch } from 'diff';
 import { stringify } from 'yaml';
 import { escapeLine } from '../errors.ts';
-import { HIDDEN } from './hidden-arguments.ts';
 import { hideValues } from './hidden-object.ts';
 
 /** Bytes of a diff that stands in the ApprovalRequest itself (etcd is not filled); a longer one goes to a store. */
@@ -34,10 +33,14 @@ export function objectDiff(
   before: unknown,
   after: unknown,
   maxBytes = MAX_DIFF,
-  mask: (object: unknown) => unknown = (object) => object,
+  mask?: (object: unknown) => unknown,
 ): ObjectDiff {
-  const old = linesOf(before === undefined ? undefined : overlay(hideValues(before), mask(before)));
-  const next = linesOf(after === undefined ? undefined : overlay(hideValues(after, before), mask(after)));
+  const shown = (object: unknown, other?: unknown): unknown => {
+    const hidden = hideValues(object, other);
+    return mask === undefined ? hidden : overlay(hidden, object, mask(object));
+  };
+  const old = linesOf(before === undefined ? undefined : shown(before));
+  const next = linesOf(after === undefined ? undefined : shown(after, before));
   const patch = structuredPatch('live', 'requested', old.text, next.text, '', '', { context: 3, ...EFFORT });
   const lines: string[] = [];
   if (patch === undefined) {
@@ -60,15 +63,19 @@ export function objectDiff(
 /**
  * What is hidden in the one or masked in the other is seen in neither. A value hidden here still tells whether it changed,
  * which a masked one does not.
+ * @param raw what both were made of
  */
-function overlay(hidden: unknown, masked: unknown): unknown {
-  if (typeof hidden === 'string' && hidden.startsWith(HIDDEN.slice(0, -1))) return hidden;
-  if (Array.isArray(hidden) && Array.isArray(masked) && hidden.length === masked.length) {
-    return hidden.map((item, index) => overlay(item, masked[index]));
+function overlay(hidden: unknown, raw: unknown, masked: unknown): unknown {
+  if (Array.isArray(hidden) && Array.isArray(raw) && Array.isArray(masked) && hidden.length === masked.length) {
+    return hidden.map((item, index) => overlay(item, raw[index], masked[index]));
   }
-  if (!isFields(hidden) || !isFields(masked)) return typeof masked === 'object' ? hideValues(masked) : masked;
-  const both = Object.entries(hidden).filter(([name]) => Object.hasOwn(masked, name));
-  return Object.fromEntries(both.map(([name, value]) => [name, overlay(value, masked[name])]));
+  if (isFields(hidden) && isFields(raw) && isFields(masked)) {
+    const both = Object.entries(hidden).filter(([name]) => Object.hasOwn(masked, name));
+    return Object.fromEntries(both.map(([name, value]) => [name, overlay(value, raw[name], masked[name])]));
+  }
+  // Hidden in whole or part: by recognition of names, which a mask of values may not see.
+  if (typeof hidden !== 'object' && hidden !== raw) return hidden;
+  return typeof masked === 'object' ? hideValues(masked) : masked;
 }
 
 function isFields(value: unknown): value is Record<string, unknown> {
