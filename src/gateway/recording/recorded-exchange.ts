@@ -44,6 +44,8 @@ export interface RecordedExchangeOptions {
 
 /** What an event takes beside its bodies, about. */
 const EVENT_BYTES = 1_500;
+/** Milliseconds between two looks at a spool that is full. */
+const WAIT_FOR_ROOM = 50;
 /** Bytes of one frame: a line that is longer would wait for itself. */
 const FRAME_BYTES = 64 << 10;
 
@@ -155,9 +157,21 @@ export class RecordedExchange {
     const lines: FrameLine[] = [];
     for (let at = 0; at < chunk.length; at += FRAME_BYTES) {
       const piece = chunk.subarray(at, at + FRAME_BYTES);
-      lines.push({ kind: 'Frame', auditID: exchange.id, time, elapsed, channel, ...encodeData(piece, isUtf8(piece)) });
+      // In JSON a NUL takes six bytes, in base64 less than two; and text has none.
+      const isText = isUtf8(piece) && !piece.includes(0);
+      lines.push({ kind: 'Frame', auditID: exchange.id, time, elapsed, channel, ...encodeData(piece, isText) });
     }
-    await this.#keep(lines, chunk.length + lines.length * 200);
+    await this.#keepFrames(lines, chunk.length + lines.length * 200);
+  }
+
+  /** Where there is no room for now, who sends is made to wait: a stream that outruns the store is slowed before it is ended. */
+  async #keepFrames(lines: readonly FrameLine[], size: number): Promise<void> {
+    const { strict, timeout, refusal } = this.options;
+    const deadline = performance.now() + timeout;
+    while (strict && refusal() !== undefined && performance.now() < deadline && !this.exchange.signal.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, WAIT_FOR_ROOM));
+    }
+    await this.#keep(lines, size);
   }
 
   /**
@@ -266,14 +280,14 @@ export class RecordedExchange {
 
   #refused(error: unknown): SallyportError {
     this.options.onRefused();
-    return unavailable(error);
+    return unavailable(error, this.#begun);
   }
 }
 
 /** The refusal of what must be recorded and cannot be. */
-export function unavailable(cause: unknown): SallyportError {
+export function unavailable(cause: unknown, underWay = false): SallyportError {
   const why = cause instanceof SpoolError ? REASONS[cause.fault] : 'the store does not take it';
-  const message = `this has to be recorded, and cannot be now: ${why}. It was not carried out; try again, and tell whoever runs the gateway`;
+  const message = `this has to be recorded, and cannot be now: ${why}. ${underWay ? 'It ends here' : 'It was not carried out'}; try again, and tell whoever runs the gateway`;
   return new SallyportError('SP_RECORDING_UNAVAILABLE', message, { cause, retryAfter: 5 });
 }
 
