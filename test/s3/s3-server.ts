@@ -9,6 +9,8 @@ import { S3Storage, type S3StorageOptions } from '../../src/recording/storage/s3
 import { S3Client, type S3ClientOptions } from '../../src/recording/storage/s3-client.ts';
 import { CurrentCredentials } from '../../src/recording/storage/s3-credentials.ts';
 import { CertificateAuthority } from '../cluster/certificates.ts';
+import { Guardian } from '../cluster/guardian.ts';
+import { recordOf } from '../cluster/process-record.ts';
 import { versitygw } from './versitygw.ts';
 
 export const REGION = 'eu-central-2';
@@ -36,6 +38,9 @@ export interface S3Server {
 export async function startS3Server(options: { folder?: string; args?: readonly string[] } = {}): Promise<S3Server> {
   const program = await versitygw();
   const home = mkdtempSync(join(tmpdir(), 'sallyport-s3-'));
+  // A test that is killed leaves no server behind.
+  const guardian = new Guardian();
+  guardian.removeFolder(home);
   const folder = options.folder ?? join(home, 'objects');
   mkdirSync(folder, { recursive: true });
   mkdirSync(join(home, 'versions'), { recursive: true });
@@ -75,6 +80,7 @@ export async function startS3Server(options: { folder?: string; args?: readonly 
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
+    if (child.pid !== undefined) guardian.watchProcess(recordOf('versitygw', child.pid));
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (text: Buffer) => (output += String(text)));
     const probe = client('probe', { attempts: 1, timeout: 1_000 });
     for (let tries = 0; ; tries++) {
@@ -139,6 +145,7 @@ export async function startS3Server(options: { folder?: string; args?: readonly 
     restart: start,
     async stop() {
       await kill();
+      guardian.dismiss();
       rmSync(home, { recursive: true, force: true });
     },
   };
