@@ -117,6 +117,9 @@ http {
       proxy_ssl_name localhost;
       proxy_ssl_server_name off;
       proxy_buffering off;
+      # Unbuffered, it reads as much at once as this: its default of 4 KiB would make it slower than it is.
+      proxy_buffer_size 128k;
+      proxy_buffers 8 128k;
       proxy_read_timeout 1h;
       proxy_set_header Connection "";
 ${lines.join('\n')}
