@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bed } from './bed.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
 import { part } from './part.ts';
@@ -109,10 +110,12 @@ async function inPolicyOrder(
   const lots = order.filter((one) => one.policies > 1);
   const withLots = async (): Promise<void> => {
     await addPolicies(bed.cluster, bed.gateway, MORE_POLICIES);
+    await settled(new ProcessUsage(bed.gateway.pid));
     try {
       for (const one of lots) await work(one);
     } finally {
       await removePolicies(bed.cluster, bed.gateway, MORE_POLICIES);
+      await settled(new ProcessUsage(bed.gateway.pid));
     }
   };
   if (round % 2 === 1) await withLots();
@@ -120,6 +123,15 @@ async function inPolicyOrder(
   const rank = (one: Variant): number => (one.name.startsWith('gateway') ? 1 : 0);
   for (const one of few.toSorted((a, b) => (round % 2 === 1 ? rank(b) - rank(a) : rank(a) - rank(b)))) await work(one);
   if (round % 2 === 0) await withLots();
+}
+
+/** Until the gateway has written what it says of new policies into their status: that is no request's work. */
+async function settled(usage: ProcessUsage): Promise<void> {
+  for (let attempt = 0; attempt < 60; attempt++) {
+    const before = usage.cpu();
+    await sleep(500);
+    if (usage.cpu() - before < 20) return;
+  }
 }
 
 async function measure(bed: Bed, one: Variant, rate: number, seconds: number): Promise<void> {
