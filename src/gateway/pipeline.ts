@@ -1,7 +1,7 @@
 import { SallyportError } from '../errors.ts';
 import type { Caller } from '../identity/caller.ts';
 import { type UpstreamName, upstreamName } from '../identity/upstream-name.ts';
-import { forwardableHeaders, identityHeader } from '../request/headers.ts';
+import { forwardableHeaders, identityHeader, singleHeader } from '../request/headers.ts';
 import { parseRequest } from '../request/request.ts';
 import type { Channel } from '../streams/remote-command/channel.ts';
 import type { Forward, Outgoing } from '../upstream/forward.ts';
@@ -151,7 +151,8 @@ export class Pipeline {
   /** What is asked, from the one canonical path. */
   describe(exchange: Exchange): void {
     const { request } = exchange;
-    const contentType = request.headers['content-type'];
+    // Before its body is read by it: what is forwarded may be another body, under the gateway's own type.
+    const contentType = singleHeader(request.rawHeaders, 'content-type');
     exchange.operation = parseRequest(request.method!, requestTarget(request), { contentType });
   }
 

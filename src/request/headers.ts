@@ -71,6 +71,21 @@ export function forwardableHeaders(rawHeaders: readonly string[], options: Forwa
   return headers;
 }
 
+/**
+ * The value of a header that decides how the rest is read, so that there must be one opinion on it.
+ * @param name in lower case
+ * @throws SallyportError SP_BAD_REQUEST where it is given twice
+ */
+export function singleHeader(rawHeaders: readonly string[], name: string): string | undefined {
+  let value: string | undefined;
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.length !== name.length || rawHeaders[i]!.toLowerCase() !== name) continue;
+    if (value !== undefined) throw refuse(`the header ${name} is given twice`);
+    value = rawHeaders[i + 1];
+  }
+  return value;
+}
+
 function positionOf(headers: readonly string[], name: string): number {
   for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return i;
   return -1;

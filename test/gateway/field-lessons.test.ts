@@ -186,7 +186,7 @@ describe('lessons from the field', { timeout: 120_000 }, () => {
   });
 
   it('headlamp#5494: an answer is passed on as it comes, however large, and waits with its client', async () => {
-    for (let index = 0; index < 40; index++) {
+    for (let index = 0; index < 110; index++) {
       const body = { metadata: { name: `large-${index}`, labels: { large: 'yes' } }, data: { v: 'x'.repeat(900_000) } };
       assert.equal((await scene.cluster.admin('POST', base, body)).status, 201);
     }
@@ -202,7 +202,8 @@ describe('lessons from the field', { timeout: 120_000 }, () => {
       most = Math.max(most, resident() - before);
     }
     slow.destroy();
-    assert.ok(most < 24, `${Math.round(most)} MiB more for a list of 36 MiB that nobody reads`);
+    // One object of the list is looked at whole, in some forms: what counts is that the list's 99 MiB are nowhere.
+    assert.ok(most < 64, `${Math.round(most)} MiB more for a list of 99 MiB that nobody reads`);
   });
 
   it('every test that docs/field-lessons.md names is there', () => {
