@@ -116,7 +116,7 @@ export const ROWS: readonly Row[] = [
   {
     command: 'kubectl drain NODE',
     run: 'drain NODE --force --pod-selector=app=drained --timeout=60s',
-    requests: ['get nodes', 'patch nodes', 'list pods', 'create pods/eviction', 'get pods'],
+    requests: ['list pods', 'get nodes', 'patch nodes', 'create pods/eviction', 'get pods'],
     asks: ['create pods/eviction shop/drained', 'patch nodes NODE'],
     runs: 2,
     sees: 'a refusal to cordon the node and one for each Pod that is to be evicted; all are asked in the first run',
