@@ -22,6 +22,8 @@ describe('HTTP/2 abuse', { timeout: 120_000 }, () => {
       adjust: (configuration) => {
         configuration.listen.headersTimeout = '1s';
         configuration.listen.stallTimeout = '5s';
+        // A write's body is read before anything is decided: one that never ends is under way so long.
+        configuration.listen.bodyTimeout = '4s';
         configuration.listen.idleTimeout = '5s';
       },
     });
