@@ -191,10 +191,11 @@ for (const transport of ['WebSocket', 'SPDY'] as const) {
     socket.write('GET / HTTP/1.0\r\n\r\n');
     await closed;
     await ended;
+    // kubectl from 1.37 on logs it in fields.
     assert.equal(got, '');
     assert.match(
       stderr,
-      /an error occurred forwarding \d+ -> 80: SP_POLICY_DENIED: port 80 is not for agents \(request /,
+      /(?:an error occurred forwarding \d+ -> 80: |"An error occurred forwarding" err=")SP_POLICY_DENIED: port 80 is not for agents \(request /,
     );
     assert.deepEqual((await lastOutcome(proxy)).ports, []);
   });
