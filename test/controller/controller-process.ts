@@ -72,7 +72,8 @@ export class ControllerProcess {
       child.once('exit', (code) => reject(new Error(`the controller ended with ${code}: ${this.stderr}`)));
     });
     ended.catch(() => {});
-    await Promise.race([this.logged('the controller runs'), ended]);
+    // Compiling it takes its time on a machine that does other things.
+    await Promise.race([this.logged('the controller runs', () => true, 60_000), ended]);
   }
 
   /** Waits for a line of the log. */

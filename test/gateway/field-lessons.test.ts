@@ -182,7 +182,8 @@ describe('lessons from the field', { timeout: 120_000 }, () => {
       await scene.ask(`/api/v1/namespaces/kube-system/secrets/x`, { method: 'DELETE' });
     }
     await sleep(300);
-    assert.ok(writes() - before <= 1, `${writes() - before} writes in the gateway's own name`);
+    // Of 200 requests. The lease of its controller is renewed meanwhile, and statuses of others' policies are written.
+    assert.ok(writes() - before <= 10, `${writes() - before} writes in the gateway's own name`);
   });
 
   it('headlamp#5494: an answer is passed on as it comes, however large, and waits with its client', async () => {
