@@ -31,7 +31,10 @@ test: install ## everything that this machine allows; says in words what it left
 demo: install ## the whole story on a real API server (KEEP=1 leaves it running)
 	$(NODE) test/demo/main.ts
 
+image: install ## the image, as an archive in dist/, and its bill of materials
+	$(NODE) image/main.ts image
+
 bench: install ## benchmarks, side by side, written to docs/benchmarks.md
 	$(NODE) test/bench/main.ts
 
-.PHONY: help install format check unit test demo bench
+.PHONY: help install format check unit test demo image bench

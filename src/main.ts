@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { startAdmission } from './admission/admission.ts';
 import { ConfigurationError, loadConfiguration } from './config/load.ts';
 import { startControllers } from './controller/controllers.ts';
@@ -6,11 +5,7 @@ import { startGateway } from './gateway/gateway.ts';
 import { createLog, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { Checks, listenForProbes } from './observe/probes.ts';
-
-/** The version of this build. */
-export const VERSION = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
+import { VERSION } from './version.ts';
 
 export interface Output {
   stdout(text: string): void;

@@ -75,7 +75,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   cel: async (args) => (await import('./cel-command.ts')).runCel(args, io),
   mask: async (args) => (await import('./mask-command.ts')).runMask(args, io),
   version: async () => {
-    const { VERSION } = await import('../main.ts');
+    const { VERSION } = await import('../version.ts');
     io.stdout(`${VERSION}\n`);
     return 0;
   },

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { VERSION } from '../main.ts';
 import { asciicast } from '../recording/reading/asciicast.ts';
 import { harmlessJSON } from '../recording/reading/escaping.ts';
 import { kubernetesAuditEvent } from '../recording/reading/kubernetes-audit.ts';
 import { ocsfEvent } from '../recording/reading/ocsf.ts';
 import { linesOf, type NumberedLine } from '../recording/stored-recording.ts';
+import { VERSION } from '../version.ts';
 import { type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 import { plain } from './recording-replay.ts';
 import { requireRecording, STORE_OPTIONS, STORE_USAGE, withStore } from './recording-store.ts';

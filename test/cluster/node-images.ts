@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { writeImage } from '../../image/oci-image.ts';
 import { PAUSE_IMAGE } from './node-config.ts';
-import { writeImage } from './oci-image.ts';
 
 /** What test pods run: a static busybox with all its commands. */
 export const BUSYBOX_IMAGE = 'sallyport.test/busybox:1';
@@ -21,9 +21,9 @@ export async function importNodeImages(directory: string, socket: string): Promi
   await writeBusyboxRoot(root);
   const busybox = join(directory, 'busybox.tar');
   const pause = join(directory, 'pause.tar');
-  await writeImage(busybox, { name: BUSYBOX_IMAGE, root, command: ['sh'] });
+  await writeImage(busybox, { name: BUSYBOX_IMAGE, layers: [root], command: ['sh'] });
   // The process that holds a pod's namespaces has nothing to do but to stay.
-  await writeImage(pause, { name: PAUSE_IMAGE, root, entrypoint: ['/bin/sleep', '2147483647'] });
+  await writeImage(pause, { name: PAUSE_IMAGE, layers: [root], entrypoint: ['/bin/sleep', '2147483647'] });
   for (const archive of [busybox, pause]) {
     await importImage(socket, archive);
     await rm(archive);

@@ -60,7 +60,7 @@ describe('a node', { skip: why === undefined ? false : `left out: ${why}` }, () 
     copyFileSync('/bin/busybox', join(root, 'busybox'));
     await cluster.loadImage({
       name: 'sallyport.test/own:1',
-      root,
+      layers: [root],
       entrypoint: ['/busybox', 'echo'],
       command: ['own words'],
     });

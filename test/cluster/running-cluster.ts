@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ImageOptions, writeImage } from '../../image/oci-image.ts';
 import { AdminClient, type Answer, readKeyPair } from './admin-client.ts';
 import { CertificateAuthority, type CertificateSubject, type KeyPair } from './certificates.ts';
 import type { ClusterState } from './cluster-state.ts';
 import { type CommandResult, runCommand } from './command.ts';
 import { type KubeconfigContent, writeKubeconfig } from './kubeconfig.ts';
 import { containerdSocket, importImage } from './node-images.ts';
-import { type ImageOptions, writeImage } from './oci-image.ts';
 import type { Program } from './recipes.ts';
 
 export interface KubectlOptions {
