@@ -26,15 +26,16 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
   return await run('gateway', file, checkOnly, output, async (configuration, log) => {
     const metrics = new Metrics(VERSION);
     const running: Running[] = [];
-    // Last begun, first ended: the lead is given back while this one still drains, so that another replica has it.
-    const stop = () => Promise.all(running.reverse().map((part) => part.stop()));
+    // All at once: the lead is given back while this one still drains, so that another replica has it.
+    const stop = () => Promise.all(running.map((part) => part.stop()));
     try {
+      // First: the gateway may wait for a certificate that its own controller makes.
+      if (configuration.controller.enabled) running.push(await startControllers(configuration, log, metrics, VERSION));
       const gateway = await startGateway(configuration, log, VERSION, metrics);
       running.push(gateway);
       if (configuration.admission !== undefined) {
         running.push(await startAdmission(configuration.admission, gateway, log, metrics));
       }
-      if (configuration.controller.enabled) running.push(await startControllers(configuration, log, metrics, VERSION));
     } catch (error) {
       await stop();
       throw error;

@@ -1,4 +1,3 @@
-import { readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -6,6 +5,7 @@ import type { AdmissionConfiguration } from '../config/admission.ts';
 import { SallyportError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { ServingCertificate } from '../serving/serving-certificate.ts';
 import { admissionReview } from './admission-answer.ts';
 import type { Reviewer, ReviewOutcome } from './reviewer.ts';
 
@@ -13,7 +13,6 @@ import type { Reviewer, ReviewOutcome } from './reviewer.ts';
 const MAX_REVIEW_LENGTH = 16 << 20;
 /** The API server gives a webhook 30 s at most. */
 const BODY_TIMEOUT = 30_000;
-const RELOAD_INTERVAL = 5_000;
 
 export interface RunningAdmission {
   readonly port: number;
@@ -23,27 +22,19 @@ export interface RunningAdmission {
 
 /**
  * Serves `POST /admit`. Whoever can reach the port gets answers, and nothing but answers: no review changes anything here.
- * @throws Error where the port or the certificate cannot be had
+ * @throws Error where the port cannot be had
  */
 export async function serveAdmission(
   configuration: AdmissionConfiguration,
+  certificate: ServingCertificate,
   reviewer: Reviewer,
   log: Logger,
   metrics: Metrics,
 ): Promise<RunningAdmission> {
-  const { tls, clientCAFile } = configuration;
-  const material = () => ({
-    cert: readFileSync(tls.certFile),
-    key: readFileSync(tls.keyFile),
-    ...(clientCAFile === undefined ? {} : { ca: readFileSync(clientCAFile) }),
-  });
-  const stamp = (): string =>
-    [tls.certFile, tls.keyFile, ...(clientCAFile === undefined ? [] : [clientCAFile])]
-      .map((file) => `${statSync(file).mtimeMs}:${statSync(file).ino}`)
-      .join();
+  const { clientCAFile } = configuration;
   const server = createServer(
     {
-      ...material(),
+      ...certificate.material,
       minVersion: 'TLSv1.2',
       requestCert: clientCAFile !== undefined,
       rejectUnauthorized: clientCAFile !== undefined,
@@ -66,23 +57,13 @@ export async function serveAdmission(
   server.on('upgrade', (_request, socket) => socket.destroy());
   server.on('connect', (_request, socket) => socket.destroy());
   await listen(server, configuration.address, configuration.port);
-  let current = stamp();
-  const reload = setInterval(() => {
-    try {
-      const now = stamp();
-      if (now === current) return;
-      server.setSecureContext(material());
-      current = now;
-    } catch {
-      // A half-written pair: the old certificate goes on serving, and the files are looked at again.
-    }
-  }, RELOAD_INTERVAL).unref();
+  certificate.attach(server);
   const { port } = server.address() as AddressInfo;
   log.info({ port }, 'the admission webhook serves');
   return {
     port,
     stop: () => {
-      clearInterval(reload);
+      certificate.stop();
       return new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();

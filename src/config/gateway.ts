@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { admission } from './admission.ts';
 import { approvals } from './approvals.ts';
+import { certificates } from './certificates.ts';
 import { controller } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { listen, probes } from './listen.ts';
@@ -34,6 +35,9 @@ export const gateway = z.strictObject({
   admission: admission
     .optional()
     .describe('The webhook that asks the same policies inside the API server; absent: not served.'),
+  certificates: certificates
+    .optional()
+    .describe('The controller’s own certificate authority. Absent: certificates come from elsewhere.'),
   recording: recording.optional().describe('What is kept of what callers do. Absent: nothing.'),
   masking: masking.prefault({}).describe('What callers may write over what they may not see.'),
   limits: limits.prefault({}).describe('What one caller may take.'),

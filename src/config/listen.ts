@@ -1,16 +1,12 @@
 import { z } from 'zod';
 import { duration } from './duration.ts';
+import { servingTLS } from './tls.ts';
 
 /** Where the gateway serves, and the bounds on a connection before anyone is known behind it. */
 export const listen = z.strictObject({
   address: z.string().default('0.0.0.0').describe('Address to listen on.'),
   port: z.int().min(0).max(65535).default(8443).describe('Port; 0 takes a free one.'),
-  tls: z
-    .strictObject({
-      certFile: z.string().describe('PEM certificate chain; re-read when it changes.'),
-      keyFile: z.string().describe('PEM private key; re-read when it changes.'),
-    })
-    .describe('The gateway serves TLS only.'),
+  tls: servingTLS.describe('The gateway serves TLS only.'),
   maxConnections: z.int().min(1).default(20_000).describe('Open connections at most; further ones are closed at once.'),
   handshakeTimeout: duration('10s', { min: '1s', max: '2m' }).describe('A TLS handshake must be done by then.'),
   headersTimeout: duration('10s', { min: '1s', max: '2m' }).describe('All headers of a request must be there by then.'),

@@ -19,7 +19,12 @@ export const policyWebhook = z
       .url({ protocol: /^https$/ })
       .optional()
       .describe('Where they reach one outside the cluster; instead of `service`.'),
-    caFile: z.string().describe('PEM CA that signed the webhook’s certificate; re-read when it changes.'),
+    caFile: z
+      .string()
+      .optional()
+      .describe(
+        'PEM authorities that API servers accept for the webhook; re-read when it changes. Absent: `ca.crt` of the Secret in `admission.tls.secretName`.',
+      ),
     timeoutSeconds: z.int().min(1).max(30).default(5).describe('How long the API server waits for an answer.'),
     ownerClusterRole: z
       .string()

@@ -2,15 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { GatewayConfiguration } from '../config/gateway.ts';
 import { locate } from '../kubernetes/locate.ts';
-import { requireKinds } from '../kubernetes/served-kinds.ts';
+import { ownKinds, requireKinds } from '../kubernetes/served-kinds.ts';
 import { Transport } from '../kubernetes/transport.ts';
 import { createChannels } from '../notify/channels.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Own } from '../upstream/own.ts';
+import { secretStore } from '../upstream/secret-store.ts';
 import { Approvals } from './approvals.ts';
+import { certificateHosts } from './certificates/certificate-hosts.ts';
+import type { Certificates, CertificatesOptions } from './certificates/certificates.ts';
 import { LeaderElection } from './leader-election.ts';
 import { PolicyWebhook } from './policy-webhook.ts';
+import { webhookAuthorities } from './webhook-authorities.ts';
 
 /** Name of the Lease in the gateway's namespace. */
 export const LEASE = 'sallyport-controller';
@@ -31,7 +35,8 @@ export async function startControllers(
   metrics: Metrics,
   version: string,
 ): Promise<RunningControllers> {
-  const { upstream, controller, notifications } = configuration;
+  const { upstream, controller, notifications, certificates, admission } = configuration;
+  const webhook = admission?.webhook;
   const connection = locate({
     kubeconfig: upstream.kubeconfig,
     context: upstream.context,
@@ -43,8 +48,10 @@ export async function startControllers(
     onAnswer: ({ verb, what }, code) => metrics.ownRequests.inc(verb, what, String(code)),
   });
   const own = new Own(transport, upstream.namespace);
-  await requireKinds(transport, ['approvalrequests', 'approvalrequests/status']);
+  const secrets = secretStore(own);
+  await requireKinds(transport, ownKinds(configuration.recording !== undefined));
   metrics.leader.set(0);
+  if (certificates !== undefined) certificateHosts(certificates, webhook, upstream.namespace);
   // A file that is missing is found now, not when this replica comes to lead.
   for (const channel of createChannels(notifications)) await channel.close();
   const outcomePatience = Math.max(controller.outcomePatience, upstream.requestTimeout + upstream.connectTimeout);
@@ -56,11 +63,29 @@ export async function startControllers(
     leaseDuration: controller.leaseDuration,
     lead: async (signal) => {
       const approvals = new Approvals({ transport, own, log, metrics, ...controller, outcomePatience, notifications });
-      const webhook = configuration.admission?.webhook;
+      const { namespace } = upstream;
       const policyWebhook =
         webhook &&
-        new PolicyWebhook({ transport, configuration: webhook, namespace: upstream.namespace, log, metrics });
-      await Promise.all([approvals.run(signal), policyWebhook?.run(signal)]);
+        new PolicyWebhook({
+          transport,
+          configuration: webhook,
+          authorities: () => webhookAuthorities(admission, secrets),
+          namespace,
+          log,
+          metrics,
+        });
+      const keeper =
+        certificates &&
+        (await ownCertificates({
+          configuration: certificates,
+          webhook,
+          namespace,
+          secrets,
+          log,
+          metrics,
+          onChange: () => policyWebhook?.lookAgain(),
+        }));
+      await Promise.all([approvals.run(signal), policyWebhook?.run(signal), keeper?.run(signal)]);
     },
     onChange: (leads) => {
       metrics.leader.set(leads ? 1 : 0);
@@ -78,4 +103,10 @@ export async function startControllers(
       await transport.close();
     },
   };
+}
+
+/** Only who keeps an authority loads what makes certificates. */
+async function ownCertificates(options: CertificatesOptions): Promise<Certificates> {
+  const { Certificates: Keeper } = await import('./certificates/certificates.ts');
+  return new Keeper(options);
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { governedExpression } from '../admission/governed-expression.ts';
 import type { PolicyWebhookConfiguration } from '../config/policy-webhook.ts';
@@ -14,6 +13,8 @@ import { WorkQueue } from './work-queue.ts';
 export interface PolicyWebhookOptions {
   readonly transport: Transport;
   readonly configuration: PolicyWebhookConfiguration;
+  /** PEM: what API servers accept for the webhook; while one replaces another, both. @throws Error while there is none */
+  readonly authorities: () => Promise<string>;
   /** The gateway's. */
   readonly namespace: string;
   readonly log: Logger;
@@ -21,7 +22,7 @@ export interface PolicyWebhookOptions {
 }
 
 /** Milliseconds: what somebody else changed in the configuration stands so long at most. */
-const HEAL = 30_000;
+const HEAL = 10_000;
 /** A burst of policies (`kubectl apply -f dir`) is one change. */
 const SETTLE = 200;
 const ANSWERS_WITHIN = 5_000;
@@ -60,6 +61,11 @@ export class PolicyWebhook {
     });
   }
 
+  /** Something that it is made from has changed. */
+  lookAgain(): void {
+    if (this.#written !== undefined) this.#queue.add(KEY);
+  }
+
   /** Works until the signal aborts; resolves when nothing more will be written. The configuration stays: agents stay governed. */
   async run(signal: AbortSignal): Promise<void> {
     this.#subjects.start();
@@ -77,7 +83,7 @@ export class PolicyWebhook {
     const policies = [...this.#subjects.values()];
     const { configuration, log, transport } = this.#options;
     if (policies.length === 0 && this.#written === undefined) return;
-    const ca = readFileSync(configuration.caFile, 'utf8');
+    const ca = await this.#options.authorities();
     // Never before somebody answers: the API server would refuse every governed write from that moment on.
     if (this.#written === undefined) await this.#mustAnswer(ca);
     const owner = await this.#owner();

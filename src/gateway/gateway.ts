@@ -4,16 +4,19 @@ import type { GatewayConfiguration } from '../config/gateway.ts';
 import { SallyportError } from '../errors.ts';
 import { type Authenticator, createAuthenticator } from '../identity/authenticator.ts';
 import { installationKey } from '../identity/installation-key.ts';
+import type { SecretStore } from '../identity/session-key.ts';
 import { Via } from '../identity/upstream-name.ts';
 import { isStatus } from '../kubernetes/api-error.ts';
 import { locate } from '../kubernetes/locate.ts';
 import { PolicyStatusWriter } from '../kubernetes/policy-status-writer.ts';
-import { requireKinds } from '../kubernetes/served-kinds.ts';
+import { ownKinds, requireKinds } from '../kubernetes/served-kinds.ts';
 import { Transport } from '../kubernetes/transport.ts';
 import { Placeholders } from '../masking/marker.ts';
 import type { Logger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Checks, probeServer } from '../observe/probes.ts';
+import { certificateSource } from '../serving/certificate-source.ts';
+import { ServingCertificate } from '../serving/serving-certificate.ts';
 import { Forward } from '../upstream/forward.ts';
 import { Own } from '../upstream/own.ts';
 import { secretStore } from '../upstream/secret-store.ts';
@@ -42,26 +45,13 @@ import { Recording } from './recording/recording.ts';
 import { FrontDoor } from './server.ts';
 import { Upgrades } from './upgrades.ts';
 
-const REQUIRED_KINDS = [
-  'agentpolicies',
-  'agentpolicies/status',
-  'agentsessions',
-  'agentsessions/status',
-  'agentfreezes',
-  'maskingrules',
-  'maskingrules/status',
-  'approvalrequests',
-  'approvalrequests/status',
-];
-
-const RECORDING_KINDS = ['sessionrecordings', 'sessionrecordings/status'];
-
 export interface RunningGateway {
   readonly port: number;
   readonly probePort: number;
   /** What the second leg asks too. */
   readonly policies: Policies;
   readonly installationKey: Buffer;
+  readonly secrets: SecretStore;
   /** Not ready, drain, GOAWAY, streams given their deadline, then everything ends. */
   stop(): Promise<void>;
 }
@@ -91,11 +81,17 @@ export async function startGateway(
   });
   const own = new Own(transport, upstream.namespace);
   const forward = new Forward(connection, upstream);
-  await requireKinds(
-    transport,
-    configuration.recording === undefined ? REQUIRED_KINDS : [...REQUIRED_KINDS, ...RECORDING_KINDS],
-  );
-  const key = await installationKey(secretStore(own));
+  await requireKinds(transport, ownKinds(configuration.recording !== undefined));
+  const secrets = secretStore(own);
+  const key = await installationKey(secrets);
+  const clientCAFile = identity.clientCertificates?.caFile;
+  const certificate = await ServingCertificate.load({
+    name: 'listen.tls',
+    source: certificateSource(listen.tls, secrets),
+    clientCAFile,
+    log,
+    metrics,
+  });
 
   // What RBAC does not give will not come by waiting: a start that needs it fails, with the API server's own words.
   const denied = Promise.withResolvers<never>();
@@ -156,7 +152,7 @@ export async function startGateway(
       : await Recording.start({
           configuration: configuration.recording,
           own,
-          secrets: secretStore(own),
+          secrets,
           log,
           metrics,
           bodyTimeout: listen.bodyTimeout,
@@ -230,7 +226,7 @@ export async function startGateway(
   const pipeline: Pipeline = new Pipeline(rooms);
   const upgrades = new Upgrades(pipeline, rooms, { ...streams, ...upstream });
   door = new FrontDoor(
-    { ...listen, ...listen.tls, clientCAFile: identity.clientCertificates?.caFile },
+    { ...listen, certificate, clientCertificates: clientCAFile !== undefined },
     {
       request: (request, response) => {
         pipeline.handle(request, response).catch((error: unknown) => {
@@ -279,6 +275,7 @@ export async function startGateway(
     probePort,
     policies,
     installationKey: key,
+    secrets,
     async stop() {
       stopping = true;
       log.info({ open: live.size }, 'stopping: not ready');

@@ -1,16 +1,15 @@
-import { readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type Http2Session, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import type { ServingCertificate } from '../serving/serving-certificate.ts';
 import { isLeaving } from './answer.ts';
 import type { ClientRequest, ClientResponse } from './exchange.ts';
 
 export interface ServerOptions {
-  readonly certFile: string;
-  readonly keyFile: string;
-  /** CA of client certificates; undefined: none are asked for. */
-  readonly clientCAFile: string | undefined;
+  readonly certificate: ServingCertificate;
+  /** Whether clients are asked for a certificate. */
+  readonly clientCertificates: boolean;
   readonly maxConnections: number;
   /** Milliseconds. */
   readonly handshakeTimeout: number;
@@ -33,19 +32,15 @@ export class FrontDoor {
   readonly #options: ServerOptions;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<TLSSocket>();
-  #certificateStamp: string;
-  #certificateTimer: NodeJS.Timeout;
   #closing = false;
 
   constructor(options: ServerOptions, handlers: ServerHandlers) {
     this.#options = options;
-    mustFit(this.#material(), options);
-    this.#certificateStamp = this.#stamp();
     this.server = createSecureServer({
-      ...this.#material(),
+      ...options.certificate.material,
       allowHTTP1: true,
       minVersion: 'TLSv1.2',
-      requestCert: options.clientCAFile !== undefined,
+      requestCert: options.clientCertificates,
       // Whether a certificate is good enough is for the identity room to say, with a Status.
       rejectUnauthorized: false,
       handshakeTimeout: options.handshakeTimeout,
@@ -93,7 +88,7 @@ export class FrontDoor {
       else socket.destroy();
     });
     this.server.on('sessionError', () => handlers.connectionError('client'));
-    this.#certificateTimer = setInterval(() => this.#reloadCertificate(), 5_000).unref();
+    options.certificate.attach(this.server);
   }
 
   listen(address: string, port: number): Promise<number> {
@@ -119,7 +114,7 @@ export class FrontDoor {
   /** No new connection; HTTP/2 clients get GOAWAY and finish what they have, idle connections end. */
   stopAccepting(): void {
     this.#closing = true;
-    clearInterval(this.#certificateTimer);
+    this.#options.certificate.stop();
     this.server.close();
     for (const session of this.#sessions) session.close();
     (this.server as unknown as { closeIdleConnections?(): void }).closeIdleConnections?.();
@@ -152,46 +147,5 @@ export class FrontDoor {
       if (left === 0) this.#busy.delete(session);
       else this.#busy.set(session, left);
     });
-  }
-
-  #material() {
-    const { certFile, keyFile, clientCAFile } = this.#options;
-    return {
-      cert: readFileSync(certFile),
-      key: readFileSync(keyFile),
-      ...(clientCAFile === undefined ? {} : { ca: readFileSync(clientCAFile) }),
-    };
-  }
-
-  #stamp(): string {
-    const { certFile, keyFile, clientCAFile } = this.#options;
-    return [certFile, keyFile, ...(clientCAFile === undefined ? [] : [clientCAFile])]
-      .map((file) => {
-        const { mtimeMs, size, ino } = statSync(file);
-        return `${mtimeMs}:${size}:${ino}`;
-      })
-      .join(' ');
-  }
-
-  /** A rotated certificate serves new connections; open ones go on. A half-written pair is tried again later. */
-  #reloadCertificate(): void {
-    try {
-      const stamp = this.#stamp();
-      if (stamp === this.#certificateStamp) return;
-      this.server.setSecureContext(this.#material());
-      this.#certificateStamp = stamp;
-    } catch {
-      // The old certificate goes on serving.
-    }
-  }
-}
-
-/** OpenSSL's own words name no file. @throws Error with one line that does */
-function mustFit(material: SecureContextOptions, { certFile, keyFile }: ServerOptions): void {
-  try {
-    createSecureContext(material);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`listen.tls: the certificate in ${certFile} and the key in ${keyFile} do not fit: ${reason}`);
   }
 }

@@ -1,6 +1,14 @@
 import { isStatus } from './api-error.ts';
 import type { Transport } from './transport.ts';
 
+const RECORDING_KINDS = ['sessionrecordings', 'sessionrecordings/status'];
+
+/** The gateway's own kinds, as discovery names them. */
+export function ownKinds(recording: boolean): readonly string[] {
+  const kinds = ['agentpolicies', 'agentsessions', 'maskingrules', 'approvalrequests'];
+  return [...kinds.flatMap((kind) => [kind, `${kind}/status`]), 'agentfreezes', ...(recording ? RECORDING_KINDS : [])];
+}
+
 /**
  * Checks by discovery, which every account may ask for, that the API server serves the gateway's own kinds.
  * @param resources plurals, with subresources where they are needed: `agentpolicies`, `agentpolicies/status`.

@@ -120,6 +120,11 @@ export class Metrics {
     'resource',
     'code',
   );
+  readonly certificateExpiry = this.#gauge(
+    'certificate_expiry_timestamp_seconds',
+    'When a certificate ends, in Unix seconds: the ones that serve, and on the leading controller the own authority.',
+    'certificate',
+  );
   readonly leader = this.#gauge('controller_leader', '1 while this replica is the one that runs the controller.');
   readonly guardStands = this.#gauge(
     'approval_guard',

@@ -12,6 +12,12 @@ for (const [file, make] of Object.entries(REFERENCE)) {
   });
 }
 
+test('examples/in-cluster.yaml is sound', () => {
+  const example = readFileSync(new URL('examples/in-cluster.yaml', ROOT), 'utf8');
+  const { listen, certificates } = parseConfiguration(example, 'examples/in-cluster.yaml');
+  assert.equal(listen.tls.secretName, certificates?.secretName);
+});
+
 test('the configuration in docs/configuration.md is examples/gateway.yaml, and sound', () => {
   const page = readFileSync(new URL('docs/configuration.md', ROOT), 'utf8');
   const example = readFileSync(new URL('examples/gateway.yaml', ROOT), 'utf8');

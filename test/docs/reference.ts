@@ -56,6 +56,37 @@ identity:
 How callers are identified, with presets for people, GitHub Actions, GitLab CI and clusters, is in [identity.md](identity.md);
 agent sessions are in [sessions.md](sessions.md).
 
+## Processes
+
+| process | what it does | its account | its ports |
+|---|---|---|---|
+| \`sallyport gateway --config FILE\` | the data path; with \`admission\` the webhook too; with \`controller.enabled\` (the default) all that the next line does | [examples/rbac/gateway.yaml](../examples/rbac/gateway.yaml); with \`admission.webhook\` and the controller in it, also [admission.yaml](../examples/rbac/admission.yaml) | \`listen\`, \`admission\`, \`probes\` |
+| \`sallyport controller --config FILE\` | for the whole installation, one replica at a time (Lease \`sallyport-controller\`): decisions, expiry, notifications, certificates, the webhooks' configurations | [examples/rbac/controller.yaml](../examples/rbac/controller.yaml) | \`probes\` |
+
+Both read the same file ([examples/in-cluster.yaml](../examples/in-cluster.yaml)), which says \`controller.enabled: false\` where the controller
+is a process of its own. The gateway's processes then need no Lease, no webhook configuration, and no authority's key.
+
+## Certificates
+
+| where from | what to write |
+|---|---|
+| the controller's own authority | \`certificates\`, and \`tls: {secretName: sallyport-tls}\` in \`listen\` and \`admission\` |
+| cert-manager | no \`certificates\`; a Certificate with \`secretName: sallyport-tls\`, and \`tls: {secretName: sallyport-tls}\` (its \`ca.crt\` goes into the webhook's configuration) |
+| a Secret of any other name, or files | no \`certificates\`; \`tls: {certFile, keyFile}\`, and \`admission.webhook.caFile\` |
+
+Each server can have another one: a public name's certificate in \`listen\`, the own authority's in \`admission\`. A process that serves from a
+Secret waits until it is filled. All of them are looked at again every five seconds: new connections get the new certificate, open
+ones go on. What cannot serve (a half-written pair, a Secret that is gone) is never taken, the last good one stays, and the log says why;
+\`sallyport_certificate_expiry_timestamp_seconds\` says when it ends.
+
+The own authority is in the Secret \`sallyport-ca\`, which only the controller needs to read; what it signs is in \`sallyport-tls\`, with the authorities
+that may vouch for it in \`ca.crt\`: for API servers the controller puts them into the webhook's configuration, for kubeconfigs
+\`kubectl get secret -n sallyport-system sallyport-tls -o jsonpath='{.data.ca\\.crt}' | base64 -d\` prints them. A certificate is renewed when a
+third of its life is left. When a third of the authority's is left, the next one is published beside it; it signs at the earliest
+\`publishedFor\` later, and the old one stays published until it ends: at no moment anything serves that an API server does not know. Deleting
+\`sallyport-tls\` renews the certificate at once; deleting \`sallyport-ca\` replaces the authority in the same order, without a refused
+connection (kubeconfigs that were made before need the new \`ca.crt\` then). Deleting both begins anew.
+
 ## Every key
 
 | key | default | meaning |
