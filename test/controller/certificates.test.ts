@@ -63,7 +63,7 @@ before(async () => {
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: certified}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: ${GROUP}}]
 `);
   await gateway.logged(({ message }) => message === 'the policy webhook is in step with the policies', 30_000);
@@ -116,7 +116,7 @@ describe('the own authority, in a gateway that runs its controller itself', { ti
       const { code, stderr } = await write(`after-${i}`);
       if (code !== 0) refused.push(stderr);
     }
-    assert.deepEqual(refused, []);
+    assert.deepEqual([...new Set(refused)], []);
     now = await secret('sallyport-tls');
     assert.notEqual(now['tls.crt'], before['tls.crt']);
     assert.equal(now['ca.crt']!.match(/BEGIN/g)!.length, 2, 'the old authority stays known');

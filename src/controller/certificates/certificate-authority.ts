@@ -41,7 +41,7 @@ export async function newAuthority({ now, lifetime }: Validity): Promise<KeyPair
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return { cert: certificate.toString('pem'), key: await pemOf(keys.privateKey) };
+  return { cert: `${certificate.toString('pem')}\n`, key: await pemOf(keys.privateKey) };
 }
 
 /** A serving certificate for these names and addresses. @throws Error for an authority that cannot be read */
@@ -74,7 +74,7 @@ export async function issue(authority: KeyPair, hosts: readonly string[], validi
       new x509.SubjectAlternativeNameExtension(names),
     ],
   });
-  return { cert: certificate.toString('pem'), key: await pemOf(keys.privateKey) };
+  return { cert: `${certificate.toString('pem')}\n`, key: await pemOf(keys.privateKey) };
 }
 
 async function newKeys(): Promise<webcrypto.CryptoKeyPair> {
