@@ -1,9 +1,4 @@
-/** A text without terminal sequences, and where each of its characters stood. */
-export interface Plain {
-  readonly text: string;
-  /** Offset in the original of the character at an offset of `text`; of its end for `text.length`. */
-  origin(at: number): number;
-}
+import type { Plain } from './plain.ts';
 
 // ECMA-48 control sequences, operating system commands (ended by BEL or ST), two-character escapes. Each repetition is
 // bounded: an unfinished command cannot swallow a log.

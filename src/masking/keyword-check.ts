@@ -53,6 +53,33 @@ export const assigns: KeywordCheck = (bytes, at, _start, end) => {
   return c === 0x3d || c === 0x3a || c === 0x20 || c === 0x09 || c === 0x22 || c === 0x27 || c === 0x60 || c === 0x5c;
 };
 
+/** A name that ends its line, or its element, as the value that a label has: `- name: DB_PASSWORD`, `<key>token</key>`. */
+export const labels: KeywordCheck = (bytes, at, start, end) => {
+  let i = at;
+  while (i < end && (CLASS[bytes[i]!]! & NAME) !== 0) if (++i - at > MAX_NAME) return false;
+  const c = i < end ? bytes[i]! : 0x0a;
+  // line feed, carriage return, comma, <, a quote, a blank
+  if (c !== 0x0a && c !== 0x0d && c !== 0x2c && c !== 0x3c && c !== 0x22 && c !== 0x27 && c !== 0x20 && c !== 0x09)
+    return false;
+  let k = at - 1;
+  while (k >= start && (CLASS[bytes[k]!]! & NAME) !== 0) if (at - --k > MAX_NAME) return false;
+  while (k >= start && (bytes[k] === 0x20 || bytes[k] === 0x09 || bytes[k] === 0x22 || bytes[k] === 0x27)) k--;
+  // : = > and the last letter of `variable`
+  return k >= start && (bytes[k] === 0x3a || bytes[k] === 0x3d || bytes[k] === 0x3e || bytes[k] === 0x65);
+};
+
+/** Nothing but blanks follows on the line. */
+export const endsLine: KeywordCheck = (bytes, at, _start, end) => {
+  let i = at;
+  while (i < end && bytes[i] !== 0x3a) i++;
+  i++;
+  while (i < end && (bytes[i] === 0x20 || bytes[i] === 0x09 || bytes[i] === 0x0d)) i++;
+  return i >= end || bytes[i] === 0x0a;
+};
+
+/** Nothing is read there. */
+export const never: KeywordCheck = () => false;
+
 /** ` -p` with something attached. */
 export const attached: KeywordCheck = (bytes, at, _start, end) => at + 3 < end && bytes[at + 3]! > 0x20;
 

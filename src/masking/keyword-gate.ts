@@ -57,6 +57,26 @@ export class KeywordGate {
     return width;
   }
 
+  /** The same keywords with other checks. */
+  with(checks: readonly (KeywordCheck | undefined)[]): KeywordGate {
+    return Object.create(this, { checks: { value: checks } }) as KeywordGate;
+  }
+
+  checkOf(keyword: number): KeywordCheck | undefined {
+    return this.checks[keyword];
+  }
+
+  /** The last byte of the first keyword that its check lets pass; `end` where there is none. */
+  first(bytes: Uint8Array, start: number, end: number): number {
+    const { classes, table, accepting } = this;
+    let state = 0;
+    for (let i = start; i < end; i++) {
+      state = table[state + classes[bytes[i]!]!]!;
+      if (state >= accepting && this.passes(state, bytes, i, start, end)) return i;
+    }
+    return end;
+  }
+
   /** Whether any keyword is in the range that its check lets pass. */
   touches(bytes: Uint8Array, start: number, end: number): boolean {
     const { classes, table, accepting } = this;

@@ -44,6 +44,11 @@ export class LineState {
     this.byName = byName;
   }
 
+  /** Whether what follows has to be looked at, whatever it is. */
+  get isOpen(): boolean {
+    return this.blockLines > 0 || this.data !== undefined || this.label !== 'none' || this.wrapped > 0;
+  }
+
   copy(): LineState {
     const copy = new LineState(this.byName);
     copy.blockLines = this.blockLines;

@@ -291,7 +291,7 @@ class ObjectMask {
       const nested = this.nested(text);
       if (nested !== undefined) return nested === text ? undefined : nested;
     }
-    return maskText(text, plan.recognizer, replace);
+    return maskText(text, plan.recognizer, replace)?.toString('latin1');
   }
 
   /** JSON in a string, as in last-applied-configuration. @returns undefined where it is none */

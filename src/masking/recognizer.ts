@@ -1,15 +1,15 @@
-import { withoutAnsi } from './ansi.ts';
 import { NAME_KEYWORDS, readAssignment } from './assignment.ts';
 import { type Detector, FAMILIES, type Family } from './detector.ts';
 import { base64Runs, beginsAsText, decodeText, someRun, unescapeUrl } from './encoded.ts';
 import { type Finding, joined } from './finding.ts';
-import { assigns, beginsToken, isEscapedScheme, type KeywordCheck } from './keyword-check.ts';
+import { assigns, beginsToken, endsLine, isEscapedScheme, type KeywordCheck, labels, never } from './keyword-check.ts';
 import { KeywordGate } from './keyword-gate.ts';
 import { CREDENTIAL_KINDS } from './kinds-credentials.ts';
 import { ibanLength, PERSONAL_KINDS } from './kinds-personal.ts';
 import { SHAPED_KINDS } from './kinds-shaped.ts';
 import { LineState } from './line-state.ts';
 import { holdsMarker, MARKER } from './marker.ts';
+import { plainText } from './plain.ts';
 
 /** A rule's own pattern, with a linear-time matcher. */
 export interface OwnPattern {
@@ -50,6 +50,8 @@ const BOUNDARY = /[A-Za-z0-9]/;
 /** Finds secrets in a text: one pass for keywords, then each kind only where its keyword stands. */
 export class Recognizer {
   private readonly gate: KeywordGate;
+  /** The same, with what says that a line has to be looked at. */
+  private readonly lines: KeywordGate;
   private readonly readers: (readonly Checked[])[] = [];
   private readonly ungated: readonly OwnPattern[];
   private readonly gated = new Map<number, OwnPattern[]>();
@@ -85,6 +87,7 @@ export class Recognizer {
     this.decodes = families.length > 0;
     if (this.decodes) add('%0a%0f', (text, at) => this.readEscapedUrl(text, at), isEscapedScheme);
     for (const pattern of patterns) for (const keyword of pattern.keywords) add(keyword, readNothing);
+    for (const keyword of LINE_KEYWORDS.keys()) if (!keywords.has(keyword)) add(keyword, readNothing, never);
     const all = [...keywords.keys()];
     this.readers = all.map((keyword) => keywords.get(keyword)!);
     for (const [id, keyword] of all.entries()) {
@@ -96,7 +99,26 @@ export class Recognizer {
       all,
       all.map((keyword) => anyOf(keywords.get(keyword)!)),
     );
+    this.lines = this.gate.with(all.map((keyword, id) => lineCheck(keyword, this.gate.checkOf(id))));
     this.idle = families.length === 0 && patterns.length === 0;
+  }
+
+  /** Of whole lines, the first byte from here on that makes its line worth a look; `to` where there is none. */
+  nextKeyword(bytes: Uint8Array, from: number, to: number): number {
+    return this.ungated.length > 0 ? from : this.lines.first(bytes, from, to);
+  }
+
+  /** Likewise, the first base64 that begins as a text does. */
+  nextRun(bytes: Uint8Array, from: number, to: number): number {
+    let at = to;
+    if (this.decodes) {
+      someRun(bytes, from, to, (_, start, end) => {
+        if (!beginsAsText(bytes, start, end)) return false;
+        at = start;
+        return true;
+      });
+    }
+    return at;
   }
 
   /** Whether a range of bytes could hold anything: what says no is passed on unread. */
@@ -160,7 +182,7 @@ export class Recognizer {
   private findInside(encoded: string, depth: number): { kind: string } | undefined {
     const bytes = decodeText(encoded);
     if (bytes === undefined) return undefined;
-    const { text } = withoutAnsi(bytes.toString('latin1'));
+    const { text } = plainText(bytes.toString('latin1'));
     const inner = new LineState(this.byName).extend(text, this.find(text, undefined, depth + 1));
     return inner.length === 0 ? undefined : { kind: inner[0]!.kind };
   }
@@ -176,6 +198,23 @@ export class Recognizer {
     const inner = this.find(unescapeUrl(text.slice(start, end)), undefined, MAX_DEPTH);
     return inner.length === 0 ? [] : [{ start, end, kind: inner[0]!.kind }];
   }
+}
+
+/** What lets a line be looked at, though no detector waits for it: what it leaves behind for the next, or colours in a secret. */
+const LINE_KEYWORDS: ReadonlyMap<string, KeywordCheck | undefined> = new Map<string, KeywordCheck | undefined>([
+  ['data:', endsLine],
+  ['sess', labels],
+  ['\\u000b[', undefined],
+  ['\\x0b[', undefined],
+  ['\\000[', undefined],
+]);
+
+const NAMES: ReadonlySet<string> = new Set(NAME_KEYWORDS);
+
+function lineCheck(keyword: string, check: KeywordCheck | undefined): KeywordCheck | undefined {
+  if (LINE_KEYWORDS.has(keyword)) return LINE_KEYWORDS.get(keyword);
+  if (check === undefined || !NAMES.has(keyword)) return check;
+  return (bytes, at, start, end) => check(bytes, at, start, end) || labels(bytes, at, start, end);
 }
 
 function isMarked(text: string, start: number, end: number): boolean {

@@ -1,7 +1,10 @@
-import { sequencesIn, withoutAnsi } from './ansi.ts';
+import { sequencesIn } from './ansi.ts';
 import type { Finding } from './finding.ts';
+import { LineScan } from './line-scan.ts';
 import { LineState } from './line-state.ts';
+import { type Plain, plainText } from './plain.ts';
 import type { Recognizer } from './recognizer.ts';
+import { isWide, widened } from './utf16.ts';
 
 /** What to write for a finding. @param value what stood there, one character a byte, without terminal sequences */
 export type Replace = (finding: Finding, value: string) => string;
@@ -11,6 +14,9 @@ const WINDOW = 65_536;
 const OVERLAP = 16_384;
 /** Characters of an unfinished line that was passed on already, kept as context for what comes. */
 const CONTEXT = 8192;
+/** Lines that hold something, one behind the other, are looked at together: about so many characters. */
+const REGION = 4096;
+const LINE_FEED = 0x0a;
 
 export interface TextMaskOptions {
   /** Every placeholder is cut or filled up to the length of what it replaces: for text inside a framing that counts bytes. */
@@ -45,12 +51,73 @@ export class TextMask {
   }
 
   write(chunk: Uint8Array): Buffer {
-    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1');
-    const newline = text.lastIndexOf('\n');
-    const lines = newline === -1 ? -1 : this.held.length + newline + 1;
-    this.held += text;
-    if (lines === -1 && this.held.length < WINDOW) return EMPTY;
-    return Buffer.from(this.drain(lines), 'latin1');
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const last = bytes.lastIndexOf(LINE_FEED);
+    if (last === -1) {
+      this.held += bytes.toString('latin1');
+      return this.held.length < WINDOW ? EMPTY : Buffer.from(this.drain(-1), 'latin1');
+    }
+    const out: Buffer[] = [];
+    let from = 0;
+    if (this.held !== '') {
+      from = bytes.indexOf(LINE_FEED) + 1;
+      this.held += bytes.toString('latin1', 0, from);
+      out.push(Buffer.from(this.drain(this.held.length), 'latin1'));
+    }
+    this.lines(bytes, from, last + 1, out);
+    if (last + 1 < bytes.length) {
+      this.held = bytes.toString('latin1', last + 1);
+      if (this.held.length >= WINDOW) out.push(Buffer.from(this.drain(-1), 'latin1'));
+    }
+    return out.length === 1 ? out[0]! : Buffer.concat(out);
+  }
+
+  /** Whole lines, from bytes: none is held. */
+  private lines(bytes: Buffer, from: number, to: number, out: Buffer[]): void {
+    for (let at = from; at < to; ) {
+      const end = bytes.lastIndexOf(LINE_FEED, Math.min(to, at + WINDOW) - 1) + 1;
+      if (end > at) {
+        this.short(bytes, at, end, out);
+        at = end;
+      } else {
+        const next = bytes.indexOf(LINE_FEED, at) + 1;
+        this.held = bytes.toString('latin1', at, next);
+        out.push(Buffer.from(this.drain(this.held.length), 'latin1'));
+        at = next;
+      }
+    }
+  }
+
+  /** Lines that are not too long: only those in which something may stand become text. */
+  private short(bytes: Buffer, from: number, to: number, out: Buffer[]): void {
+    const scan = new LineScan(this.recognizer, bytes, to);
+    let passed = from;
+    for (let at = from; at < to; ) {
+      let start = at;
+      let end: number;
+      if (this.state.isOpen) end = lineEnd(bytes, Math.min(at + REGION, to - 1));
+      else {
+        start = scan.next(at);
+        if (start >= to) break;
+        end = lineEnd(bytes, start);
+        while (start > at && bytes[start - 1] !== LINE_FEED) start--;
+        while (end < to && end - start < REGION) {
+          const next = lineEnd(bytes, end);
+          if (scan.next(end) >= next) break;
+          end = next;
+        }
+      }
+      const raw = bytes.toString('latin1', start, end);
+      const { plain, found } = this.find(raw, bytes.subarray(start, end));
+      const all = this.state.extend(plain.text, found);
+      if (all.length > 0) {
+        out.push(bytes.subarray(passed, start), Buffer.from(this.render(raw, { plain, found: all }), 'latin1'));
+        this.maskedFrom = -1;
+        passed = end;
+      }
+      at = end;
+    }
+    out.push(bytes.subarray(passed, to));
   }
 
   end(): Buffer {
@@ -92,7 +159,7 @@ export class TextMask {
   /** Where a window may be cut: not in a finding, and at a blank where one is near. */
   private windowCut(): number {
     const window = this.held.slice(0, WINDOW);
-    const plain = withoutAnsi(window);
+    const plain = plainText(window);
     let cut = WINDOW - OVERLAP;
     const blank = window.lastIndexOf(' ', cut);
     if (blank > cut - 4096) cut = blank + 1;
@@ -116,9 +183,9 @@ export class TextMask {
     return out;
   }
 
-  private find(raw: string): Found {
-    const plain = withoutAnsi(raw);
-    return { plain, found: this.recognizer.find(plain.text) };
+  private find(raw: string, bytes?: Buffer): Found {
+    const plain = plainText(raw);
+    return { plain, found: this.recognizer.find(plain.text, plain.text === raw ? bytes : undefined) };
   }
 
   private render(raw: string, { plain, found }: Found): string {
@@ -132,8 +199,12 @@ export class TextMask {
       const begin = Math.max(from, at);
       out += raw.slice(at, begin);
       // One that was begun by a flush has its placeholder already.
-      if (from !== this.maskedFrom) out += this.written(finding, plain.text.slice(start, end));
-      out += sequencesIn(raw.slice(begin, to));
+      const wide = isWide(raw.slice(begin, to));
+      if (from !== this.maskedFrom) {
+        const written = this.written(finding, plain.text.slice(start, end));
+        out += wide ? widened(written) : written;
+      }
+      if (!wide) out += sequencesIn(raw.slice(begin, to));
       this.maskedFrom = from;
       at = to;
     }
@@ -151,8 +222,11 @@ export class TextMask {
 
 const EMPTY = Buffer.alloc(0);
 
+/** Behind the line feed that ends the line of a byte. */
+const lineEnd = (bytes: Buffer, at: number): number => bytes.indexOf(LINE_FEED, at) + 1;
+
 interface Found {
-  readonly plain: ReturnType<typeof withoutAnsi>;
+  readonly plain: Plain;
   readonly found: readonly Finding[];
 }
 
@@ -168,12 +242,14 @@ function shortLines(text: string, limit: number): number {
 }
 
 /** Masks a whole text. @returns undefined where nothing was found */
-export function maskText(text: string, recognizer: Recognizer, replace: Replace): string | undefined {
+export function maskText(text: string | Buffer, recognizer: Recognizer, replace: Replace): Buffer | undefined {
   let changed = false;
   const mask = new TextMask(recognizer, (finding, value) => {
     changed = true;
     return replace(finding, value);
   });
-  const out = mask.write(Buffer.from(text, 'latin1')).toString('latin1') + mask.end().toString('latin1');
-  return changed ? out : undefined;
+  const lines = mask.write(typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
+  const rest = mask.end();
+  if (!changed) return undefined;
+  return rest.length === 0 ? lines : Buffer.concat([lines, rest]);
 }

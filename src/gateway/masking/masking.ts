@@ -112,13 +112,12 @@ export class Masking implements ResponseStage {
   line(exchange: Exchange, text: string): string {
     const { masking } = exchange;
     if (masking === undefined) return text;
-    const bytes = Buffer.from(text).toString('latin1');
     const masked = maskText(
-      bytes,
+      Buffer.from(text),
       masking.plan.recognizer,
       replacer(masking.plan, exchange.operation!.path, 'message'),
     );
-    return masked === undefined ? text : Buffer.from(masked, 'latin1').toString();
+    return masked === undefined ? text : masked.toString();
   }
 
   open(exchange: Exchange, _status: number, headers: string[]): BodyTransform | undefined {

@@ -1,0 +1,48 @@
+import type { Recognizer } from './recognizer.ts';
+
+const ESCAPE = 0x1b;
+
+/**
+ * Says where in whole lines something may stand that has to be looked at as text: a keyword, an encoding, a sequence of a terminal,
+ * UTF-16. Lines without any are passed on as they are. Each kind of place is looked for once, from left to right.
+ */
+export class LineScan {
+  readonly #recognizer: Recognizer;
+  readonly #bytes: Buffer;
+  readonly #to: number;
+  #keyword = -1;
+  #run = -1;
+  #escape = -1;
+  #wide = -1;
+
+  constructor(recognizer: Recognizer, bytes: Buffer, to: number) {
+    this.#recognizer = recognizer;
+    this.#bytes = bytes;
+    this.#to = to;
+  }
+
+  /** The first place from here on, where a line begins; the end of the lines where there is none. Calls must not go back. */
+  next(at: number): number {
+    const recognizer = this.#recognizer;
+    const bytes = this.#bytes;
+    const to = this.#to;
+    if (this.#keyword < at) this.#keyword = recognizer.nextKeyword(bytes, at, to);
+    if (this.#run < at) this.#run = recognizer.nextRun(bytes, at, to);
+    if (this.#escape < at) this.#escape = within(bytes.indexOf(ESCAPE, at), to);
+    if (this.#wide < at) this.#wide = nextWide(bytes, at, to);
+    return Math.min(this.#keyword, this.#run, this.#escape, this.#wide);
+  }
+}
+
+const within = (found: number, to: number): number => (found === -1 || found > to ? to : found);
+
+/** Where every second byte is zero and the others are ASCII. */
+function nextWide(bytes: Buffer, from: number, to: number): number {
+  for (let i = within(bytes.indexOf(0, from), to); i + 4 < to; i++) {
+    if (bytes[i + 4] !== 0) i += bytes[i + 3] === 0 ? 2 : 3;
+    else if (bytes[i] === 0 && bytes[i + 2] === 0 && isAscii(bytes[i + 1]!) && isAscii(bytes[i + 3]!)) return i;
+  }
+  return to;
+}
+
+const isAscii = (c: number): boolean => c >= 0x09 && c < 0x7f;
