@@ -5,7 +5,7 @@ import { TargetMoved } from './approval/permit.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
 import { Outlet } from './outlet.ts';
 import { SharedFlow } from './shared-flow.ts';
-import { Slices } from './slices.ts';
+import { type SlicedWork, Slices } from './slices.ts';
 import type { LaterWays } from './upgrade/context.ts';
 
 /** What happened to an answer, for metrics and the record. */
@@ -22,6 +22,9 @@ export interface BodyTransform {
   /** The headers as the client gets them. */
   readonly headers: string[];
   write(chunk: Buffer): Buffer;
+  /** Of the first stage only: whether what was written wants `step` before anything else is. */
+  readonly busy?: boolean;
+  step?(): Buffer;
   /** What is still held when the answer ends. @throws SallyportError when what came cannot be passed on. */
   end(): Buffer;
   /** Called once, before anything else, with ways to pass something on or to fail between two writes. */
@@ -146,7 +149,7 @@ export function relay(
           transform.later?.({ pass: (bytes) => pass(bytes, transform), fail: cutOff });
           headers = transform.headers;
         }
-        if (transforms.length > 0) slices = new Slices((piece) => pass(piece), flow.holder());
+        if (transforms.length > 0) slices = new Slices(work, flow.holder());
         head = () => writeHead(exchange, response, code, headers);
         if (transforms.some((transform) => transform.holdsHead)) return;
         sendHead();
@@ -162,6 +165,22 @@ export function relay(
     // What came before it was broken off passes; it does not make the answer whole.
     fail: (error) => (slices === undefined ? fail(error) : slices.whenDone(() => fail(error))),
   });
+
+  const work: SlicedWork = {
+    write: (piece) => pass(piece),
+    get busy() {
+      return transforms[0]?.busy === true;
+    },
+    step: () => {
+      const [first] = transforms;
+      if (done || first?.step === undefined) return;
+      try {
+        pass(first.step(), first);
+      } catch (error) {
+        cutOff(error);
+      }
+    },
+  };
 
   function complete(): void {
     if (done) return;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { SharedFlow } from './shared-flow.ts';
-import { Slices } from './slices.ts';
+import { type SlicedWork, Slices } from './slices.ts';
 
 const MILLISECOND = 1;
 
@@ -24,13 +24,19 @@ function flow(): { paused: number; resumed: number; pause(): void; resume(): voi
   };
 }
 
+/** Work that is over with each piece. */
+const atOnce = (write: (piece: Buffer) => void): SlicedWork => ({ write, busy: false, step: () => assert.fail() });
+
 const done = (slices: Slices): Promise<void> => new Promise((resolve) => slices.whenDone(resolve));
 
 suite('work on answers in slices', () => {
   test('what is short is done at once, in the order it came', async () => {
     await new Promise((resolve) => setImmediate(resolve));
     const seen: string[] = [];
-    const slices = new Slices((piece) => void seen.push(piece.toString()), flow());
+    const slices = new Slices(
+      atOnce((piece) => void seen.push(piece.toString())),
+      flow(),
+    );
     slices.push(Buffer.from('a'));
     assert.deepEqual(seen, ['a']);
     slices.push(Buffer.from('b'));
@@ -47,10 +53,11 @@ suite('work on answers in slices', () => {
       longest = Math.max(longest, performance.now() - last);
       last = performance.now();
     }, MILLISECOND);
-    const slices = new Slices((piece) => {
+    const work = atOnce((piece) => {
       bytes += piece.length;
       busy(MILLISECOND);
-    }, source);
+    });
+    const slices = new Slices(work, source);
     const chunk = Buffer.alloc(2 << 20);
     slices.push(chunk);
     assert.equal(source.paused, 1);
@@ -63,12 +70,16 @@ suite('work on answers in slices', () => {
 
   test('a short answer does not wait for a large one to end', async () => {
     let large = 0;
-    const first = new Slices(() => {
+    const work = atOnce(() => {
       large++;
       busy(MILLISECOND);
-    }, flow());
+    });
+    const first = new Slices(work, flow());
     first.push(Buffer.alloc(4 << 20));
-    const second = new Slices(() => {}, flow());
+    const second = new Slices(
+      atOnce(() => {}),
+      flow(),
+    );
     second.push(Buffer.from('short'));
     await done(second);
     assert.ok(large < 16, `${large} pieces of another answer went first`);
@@ -76,12 +87,40 @@ suite('work on answers in slices', () => {
     await done(first);
   });
 
+  test('what a piece leaves to do is done in steps before the next one, and the end waits for it', async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    const seen: string[] = [];
+    let left = 0;
+    const slices = new Slices(
+      {
+        write: (piece) => {
+          seen.push(piece.toString());
+          left = 3;
+        },
+        get busy() {
+          return left > 0;
+        },
+        step: () => {
+          left--;
+          seen.push(`step ${left}`);
+          busy(MILLISECOND);
+        },
+      },
+      flow(),
+    );
+    slices.push(Buffer.from('a'));
+    slices.push(Buffer.from('b'));
+    await done(slices);
+    assert.deepEqual(seen, ['a', 'step 2', 'step 1', 'step 0', 'b', 'step 2', 'step 1', 'step 0']);
+  });
+
   test('what is dropped is not worked on, and its end is not told', async () => {
     let pieces = 0;
-    const slices = new Slices(() => {
+    const work = atOnce(() => {
       pieces++;
       busy(MILLISECOND);
-    }, flow());
+    });
+    const slices = new Slices(work, flow());
     slices.push(Buffer.alloc(1 << 20));
     slices.whenDone(() => assert.fail('it was dropped'));
     const before = pieces;

@@ -15,34 +15,47 @@ const waiting: Slices[] = [];
 let spent = 0;
 let scheduled = false;
 
+/** What is done with an answer's bytes. None of it may throw. */
+export interface SlicedWork {
+  write(piece: Buffer): void;
+  /** Whether what was written wants more work before anything else is. */
+  readonly busy: boolean;
+  /** Some of that work. */
+  step(): void;
+}
+
 /**
  * Work on an answer's bytes that takes its time (masking), done in slices, so that a large answer holds up no other request. What
  * is short, and comes while nobody works, is done at once.
  */
 export class Slices {
-  readonly #work: (piece: Buffer) => void;
+  readonly #work: SlicedWork;
   readonly #flow: Flow;
   #pieces: Buffer[] = [];
   #size = 0;
   #paused = false;
   #then: (() => void) | undefined;
+  #dropped = false;
 
-  /** @param work must not throw */
-  constructor(work: (piece: Buffer) => void, flow: Flow) {
+  constructor(work: SlicedWork, flow: Flow) {
     this.#work = work;
     this.#flow = flow;
   }
 
   push(chunk: Buffer): void {
     let at = 0;
-    if (this.#pieces.length === 0) {
-      while (at < chunk.length && spent < TURN) {
-        this.#timed(chunk.subarray(at, at + PIECE));
-        at += PIECE;
+    const waits = this.#waits;
+    if (!waits) {
+      while (spent < TURN && (this.#work.busy || at < chunk.length)) {
+        if (this.#work.busy) this.#timed();
+        else {
+          this.#timed(chunk.subarray(at, at + PIECE));
+          at += PIECE;
+        }
       }
     }
-    if (at >= chunk.length) return;
-    if (this.#pieces.length === 0) waiting.push(this);
+    if (at >= chunk.length && !this.#work.busy) return;
+    if (!waits) waiting.push(this);
     for (; at < chunk.length; at += PIECE) this.#pieces.push(chunk.subarray(at, at + PIECE));
     this.#size = this.#pieces.reduce((sum, piece) => sum + piece.length, 0);
     if (this.#size > MOST_WAITING && !this.#paused) {
@@ -54,37 +67,47 @@ export class Slices {
 
   /** Calls back once, when all that was pushed is done; at once, where nothing waits. */
   whenDone(then: () => void): void {
-    if (this.#pieces.length === 0) then();
-    else this.#then = then;
+    if (this.#waits) this.#then = then;
+    else then();
+  }
+
+  get #waits(): boolean {
+    return !this.#dropped && (this.#pieces.length > 0 || this.#work.busy);
   }
 
   /** What waits is not wanted any more. */
   drop(): void {
     this.#pieces = [];
     this.#then = undefined;
+    this.#dropped = true;
   }
 
   /** @returns whether something still waits */
   next(): boolean {
-    const piece = this.#pieces.shift();
-    if (piece !== undefined) {
-      this.#size -= piece.length;
-      this.#timed(piece);
+    if (this.#dropped) return false;
+    if (this.#work.busy) this.#timed();
+    else {
+      const piece = this.#pieces.shift();
+      if (piece !== undefined) {
+        this.#size -= piece.length;
+        this.#timed(piece);
+      }
     }
     if (this.#paused && this.#size <= MOST_WAITING / 4) {
       this.#paused = false;
       this.#flow.resume();
     }
-    if (this.#pieces.length > 0) return true;
+    if (this.#waits) return true;
     const then = this.#then;
     this.#then = undefined;
     then?.();
     return false;
   }
 
-  #timed(piece: Buffer): void {
+  #timed(piece?: Buffer): void {
     const started = performance.now();
-    this.#work(piece);
+    if (piece === undefined) this.#work.step();
+    else this.#work.write(piece);
     spent += performance.now() - started;
     schedule();
   }

@@ -1,7 +1,7 @@
 import { JsonCursor, type Span, unreadable } from './json-cursor.ts';
 import { readJsonString } from './json-string.ts';
 import type { MaskPlan } from './mask-plan.ts';
-import { maskObject, type ObjectHint } from './object-mask.ts';
+import { type Later, maskObject, type ObjectHint } from './object-mask.ts';
 import { maskStatus, type StatusHint } from './status-mask.ts';
 import { type TableHint, TableMask } from './table-mask.ts';
 
@@ -27,14 +27,16 @@ export class AnswerMask {
     this.status = hint.status ?? { about: hint.kind, names: new Set() };
   }
 
-  mask(bytes: Buffer): Buffer {
+  /** @param later takes what can wait, of an object; then nothing is returned */
+  mask(bytes: Buffer, later?: Later): Buffer {
     const cursor = new JsonCursor(bytes);
-    if (cursor.peek() !== 0x7b) return maskObject(this.plan, bytes, this.hint);
+    const hint = later === undefined ? this.hint : { ...this.hint, later };
+    if (cursor.peek() !== 0x7b) return maskObject(this.plan, bytes, hint);
     const kind = firstKind(cursor);
     if (kind === 'Status') return maskStatus(this.plan, onlyKind(bytes), this.status);
     if (kind === 'Table') return this.table.whole(onlyKind(bytes));
     if (kind === undefined && this.isEventOf(bytes)) return this.event(bytes);
-    return maskObject(this.plan, bytes, this.hint);
+    return maskObject(this.plan, bytes, hint);
   }
 
   /** Whether it is a watch event whose object needs more than any object does. */

@@ -1,4 +1,5 @@
 import { SallyportError } from '../errors.ts';
+import { isEscaped } from './line-form.ts';
 
 const MAX_DEPTH = 512;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
@@ -97,7 +98,7 @@ export class JsonCursor {
     if (from < end) {
       // What was looked at before may have ended with a backslash.
       for (let at = bytes.indexOf(0x22, from); at !== -1 && at < end; at = bytes.indexOf(0x22, at + 1)) {
-        if (bytes[at - 1] === 0x5c && isEscaped(bytes, at)) continue;
+        if (bytes[at - 1] === 0x5c && isEscaped(bytes, at, 0)) continue;
         this.escaped ||= bytes.subarray(from, at).includes(0x5c);
         return at;
       }
@@ -232,13 +233,6 @@ export class JsonCursor {
 
 /** Bytes of a string that are looked at one by one. */
 const NEAR = 256;
-
-/** Whether an odd number of backslashes stands before a byte. */
-export function isEscaped(bytes: Uint8Array, at: number): boolean {
-  let from = at;
-  while (from > 0 && bytes[from - 1] === 0x5c) from--;
-  return (at - from) % 2 === 1;
-}
 
 const IN_NUMBER = new Uint8Array(256);
 for (const char of '0123456789+-.eE') IN_NUMBER[char.charCodeAt(0)] = 1;

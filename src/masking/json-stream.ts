@@ -1,7 +1,8 @@
 import { type AnswerHint, AnswerMask } from './answer-mask.ts';
 import { INCOMPLETE, JsonCursor, unreadable } from './json-cursor.ts';
+import { isEscaped } from './line-form.ts';
 import type { Masked, MaskPlan } from './mask-plan.ts';
-import { maskObject, maskValue } from './object-mask.ts';
+import { Later, maskObject, maskValue } from './object-mask.ts';
 import { Patch } from './patch.ts';
 
 /** What one object may have in bytes; the API server's own limit is near 1.5 MiB. */
@@ -33,9 +34,16 @@ export class JsonMask {
   /** What was masked in an item that may turn out to be cut: told when it is whole. */
   private told: Masked[] = [];
   private readonly tentative: MaskPlan;
+  private readonly sliced: boolean;
+  /** Objects that are not done, and what stands behind the first of them. */
+  private readonly queue: (Later | Buffer)[] = [];
 
-  /** @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known */
-  constructor(plan: MaskPlan, hint: AnswerHint = { kind: '' }) {
+  /**
+   * @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known
+   * @param sliced whether long strings may wait: while `busy`, `step` goes on before anything else is written
+   */
+  constructor(plan: MaskPlan, hint: AnswerHint = { kind: '' }, sliced = false) {
+    this.sliced = sliced;
     this.plan = plan;
     this.answer = new AnswerMask(plan, hint);
     this.hint = hint;
@@ -82,38 +90,73 @@ export class JsonMask {
           from = i + 1;
           const masked = this.head(head);
           if (masked === undefined) this.keep(head);
-          else out.push(masked);
+          else this.give(out, masked);
         }
       } else if (c === 0x7d || c === 0x5d) {
         this.depth--;
         if (this.depth < 0) throw unreadable('more was closed than opened');
         if (this.mode === 'units' && this.depth === 1) {
-          out.push(this.unit(this.take(bytes, from, i)));
+          this.unit(out, this.take(bytes, from, i));
           from = i;
           this.mode = 'tail';
         } else if (this.depth === 0) {
-          out.push(this.whole(this.take(bytes, from, i + 1)));
+          this.whole(out, this.take(bytes, from, i + 1));
           from = i + 1;
         }
       } else if (c === 0x2c && this.mode === 'units' && this.depth === 2) {
-        out.push(this.unit(this.take(bytes, from, i)), COMMA);
+        this.unit(out, this.take(bytes, from, i));
+        this.give(out, COMMA);
         from = i + 1;
       } else if (this.depth === 0 && c > 0x20) throw unreadable('an object was expected');
       i++;
     }
     // Between objects there is white space only; a watch's client waits for the newline behind an event.
-    if (this.depth === 0 && !this.inString) out.push(this.take(bytes, from, length));
+    if (this.depth === 0 && !this.inString) this.give(out, this.take(bytes, from, length));
     else this.keep(bytes.subarray(from));
     this.total += bytes.length;
-    return out.length === 1 ? out[0]! : Buffer.concat(out);
+    return joined(out);
+  }
+
+  /** Whether something waits for `step`. */
+  get busy(): boolean {
+    return this.queue.length > 0;
+  }
+
+  /** Works on what waits, for less than a millisecond. @returns what is done by that */
+  step(): Buffer {
+    const [first] = this.queue;
+    if (!(first instanceof Later)) return NOTHING;
+    const [string] = first.strings;
+    if (string?.step() === true) return NOTHING;
+    first.strings.shift();
+    if (first.strings.length > 0) return NOTHING;
+    this.queue[0] = first.take();
+    const next = this.queue.findIndex((one) => one instanceof Later);
+    return joined(this.queue.splice(0, next === -1 ? this.queue.length : next) as Buffer[]);
   }
 
   /** @throws SallyportError where the answer ended before its end */
   end(): Buffer {
     if (this.depth > 0 || this.inString) throw unreadable('it ends too early');
-    const rest = Buffer.concat(this.held);
+    const rest: Buffer[] = [];
+    while (this.busy) rest.push(this.step());
+    rest.push(...this.held);
     this.held = [];
-    return rest;
+    return joined(rest);
+  }
+
+  /** What is done passes, unless something before it is not. */
+  private give(out: Buffer[], done: Buffer): void {
+    if (this.queue.length === 0) out.push(done);
+    else this.queue.push(done);
+  }
+
+  /** Masks one object, or leaves the long strings of it for later. */
+  private mask(out: Buffer[], by: (later?: Later) => Buffer): void {
+    const later = this.sliced ? new Later() : undefined;
+    const masked = by(later);
+    if (later !== undefined && later.strings.length > 0) this.queue.push(later);
+    else this.give(out, masked);
   }
 
   /**
@@ -144,7 +187,7 @@ export class JsonMask {
       patch.undo(mark);
     }
     this.tell();
-    if (done > from) out.push(patch.take(done));
+    if (done > from) this.give(out, patch.take(done));
     return done;
   }
 
@@ -155,21 +198,18 @@ export class JsonMask {
 
   private passString(bytes: Buffer, at: number): number {
     const { length } = bytes;
-    for (let i = at; i < length; i++) {
-      if (this.escaped) {
-        this.escaped = false;
-        continue;
-      }
-      while (i < length && bytes[i] !== QUOTE && bytes[i] !== BACKSLASH) i++;
-      if (i === length) return i;
-      if (bytes[i] === BACKSLASH) this.escaped = true;
-      else {
-        this.inString = false;
-        if (this.keyStart !== -1) this.lastKey = this.textOf(bytes, i);
-        return i + 1;
-      }
+    if (this.escaped && at < length) {
+      this.escaped = false;
+      at++;
     }
-    return bytes.length;
+    for (let quote = bytes.indexOf(QUOTE, at); quote !== -1; quote = bytes.indexOf(QUOTE, quote + 1)) {
+      if (quote > at && bytes[quote - 1] === BACKSLASH && isEscaped(bytes, quote, at)) continue;
+      this.inString = false;
+      if (this.keyStart !== -1) this.lastKey = this.textOf(bytes, quote);
+      return quote + 1;
+    }
+    this.escaped = at < length && bytes[length - 1] === BACKSLASH && isEscaped(bytes, length, at);
+    return length;
   }
 
   /** The string at depth 1 that ends here, if it is short enough to be a list's key. */
@@ -227,21 +267,30 @@ export class JsonMask {
     return kind === undefined ? this.hint.isList !== false : kind.endsWith('List');
   }
 
-  private unit(bytes: Buffer): Buffer {
-    if (bytes.length === 0 || bytes.every((c) => c <= 0x20)) return bytes;
-    if (this.listKey === 'rows') return this.answer.table.row(bytes);
-    return maskObject(this.plan, bytes, this.hint);
+  private unit(out: Buffer[], bytes: Buffer): void {
+    if (bytes.length === 0 || bytes.every((c) => c <= 0x20)) this.give(out, bytes);
+    else if (this.listKey === 'rows') this.give(out, this.answer.table.row(bytes));
+    else {
+      const { plan, hint } = this;
+      this.mask(out, (later) => maskObject(plan, bytes, later === undefined ? hint : { ...hint, later }));
+    }
   }
 
   /** An object at the top, or what follows a list's items. */
-  private whole(bytes: Buffer): Buffer {
-    if (this.mode !== 'tail') return this.answer.mask(bytes);
+  private whole(out: Buffer[], bytes: Buffer): void {
+    if (this.mode !== 'tail') {
+      this.mask(out, (later) => this.answer.mask(bytes, later));
+      return;
+    }
     this.mode = 'head';
     this.lastKey = '';
     const lead = Buffer.from(`{"${this.listKey}":[`);
-    return maskObject(this.plan, Buffer.concat([lead, bytes]), this.hint).subarray(lead.length);
+    this.give(out, maskObject(this.plan, Buffer.concat([lead, bytes]), this.hint).subarray(lead.length));
   }
 }
+
+const NOTHING = Buffer.alloc(0);
+const joined = (parts: readonly Buffer[]): Buffer => (parts.length === 1 ? parts[0]! : Buffer.concat(parts));
 
 /** What needs no look between strings: white space, colons, numbers, words. */
 const PLAIN = new Uint8Array(256).fill(1);

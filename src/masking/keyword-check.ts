@@ -58,15 +58,15 @@ export const labels: KeywordCheck = (bytes, at, start, end) => {
   let i = at;
   while (i < end && (CLASS[bytes[i]!]! & NAME) !== 0) if (++i - at > MAX_NAME) return false;
   const c = i < end ? bytes[i]! : 0x0a;
-  // line feed, carriage return, comma, <, a quote, a blank
-  if (c !== 0x0a && c !== 0x0d && c !== 0x2c && c !== 0x3c && c !== 0x22 && c !== 0x27 && c !== 0x20 && c !== 0x09)
-    return false;
+  if (!isOneOf('\\\n\r,<"\' \t', c)) return false;
   let k = at - 1;
   while (k >= start && (CLASS[bytes[k]!]! & NAME) !== 0) if (at - --k > MAX_NAME) return false;
-  while (k >= start && (bytes[k] === 0x20 || bytes[k] === 0x09 || bytes[k] === 0x22 || bytes[k] === 0x27)) k--;
-  // : = > and the last letter of `variable`
-  return k >= start && (bytes[k] === 0x3a || bytes[k] === 0x3d || bytes[k] === 0x3e || bytes[k] === 0x65);
+  while (k >= start && isOneOf(' \t"\'\\', bytes[k]!)) k--;
+  // The e of `variable`.
+  return k >= start && isOneOf(':=>e', bytes[k]!);
 };
+
+const isOneOf = (chars: string, c: number): boolean => chars.includes(String.fromCharCode(c));
 
 /** Nothing but blanks follows on the line. */
 export const endsLine: KeywordCheck = (bytes, at, _start, end) => {
@@ -74,7 +74,8 @@ export const endsLine: KeywordCheck = (bytes, at, _start, end) => {
   while (i < end && bytes[i] !== 0x3a) i++;
   i++;
   while (i < end && (bytes[i] === 0x20 || bytes[i] === 0x09 || bytes[i] === 0x0d)) i++;
-  return i >= end || bytes[i] === 0x0a;
+  // Or a backslash: the line's end, written out.
+  return i >= end || bytes[i] === 0x0a || bytes[i] === 0x5c;
 };
 
 /** Nothing is read there. */

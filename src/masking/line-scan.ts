@@ -1,6 +1,8 @@
 import type { Recognizer } from './recognizer.ts';
 
 const ESCAPE = 0x1b;
+const CODE_POINT = Buffer.from('\\u');
+const SOLIDUS = Buffer.from('\\/');
 
 /**
  * Says where in whole lines something may stand that has to be looked at as text: a keyword, an encoding, a sequence of a terminal,
@@ -10,12 +12,15 @@ export class LineScan {
   readonly #recognizer: Recognizer;
   readonly #bytes: Buffer;
   readonly #to: number;
+  /** Whether the lines stand in a string of JSON. */
+  readonly #escaped: boolean;
   #keyword = -1;
   #run = -1;
   #escape = -1;
   #wide = -1;
 
-  constructor(recognizer: Recognizer, bytes: Buffer, to: number) {
+  constructor(recognizer: Recognizer, bytes: Buffer, to: number, escaped: boolean) {
+    this.#escaped = escaped;
     this.#recognizer = recognizer;
     this.#bytes = bytes;
     this.#to = to;
@@ -27,9 +32,15 @@ export class LineScan {
     const bytes = this.#bytes;
     const to = this.#to;
     if (this.#keyword < at) this.#keyword = recognizer.nextKeyword(bytes, at, to);
-    if (this.#run < at) this.#run = recognizer.nextRun(bytes, at, to);
-    if (this.#escape < at) this.#escape = within(bytes.indexOf(ESCAPE, at), to);
-    if (this.#wide < at) this.#wide = nextWide(bytes, at, to);
+    if (this.#run < at) this.#run = recognizer.nextRun(bytes, at, to, this.#escaped);
+    if (this.#escaped) {
+      // What else is written out could be anything: that line is read.
+      if (this.#escape < at) this.#escape = within(bytes.indexOf(CODE_POINT, at), to);
+      if (this.#wide < at) this.#wide = within(bytes.indexOf(SOLIDUS, at), to);
+    } else {
+      if (this.#escape < at) this.#escape = within(bytes.indexOf(ESCAPE, at), to);
+      if (this.#wide < at) this.#wide = nextWide(bytes, at, to);
+    }
     return Math.min(this.#keyword, this.#run, this.#escape, this.#wide);
   }
 }

@@ -15,8 +15,9 @@ import { EVENT, type ObjectHead, readHead, siblingText } from './object-head.ts'
 import { Patch } from './patch.ts';
 import type { PathState } from './path-automaton.ts';
 import { isPlausible, SECRET_WORDS } from './secret-name.ts';
+import { StringMask } from './string-mask.ts';
 import { RULE_STRUCTURE, structureOf } from './structure.ts';
-import { maskText, type Replace } from './text-mask.ts';
+import { maskText, type Replace, TextMask } from './text-mask.ts';
 
 /** What is known of an object from outside: the resource that was asked for, the list it stands in. */
 export interface ObjectHint {
@@ -26,7 +27,21 @@ export interface ObjectHint {
   readonly nesting?: number;
   /** Of a Helm release: what its Secrets hold. */
   readonly release?: ReleaseSecrets;
+  /** Takes what can be done later: the object is masked when all of it is. Without it, all is done at once. */
+  readonly later?: Later;
 }
+
+/** Long strings of an object that wait for their turn, and how the object is had then. */
+export class Later {
+  readonly strings: StringMask[] = [];
+  take: () => Buffer = () => NOTHING;
+}
+
+const NOTHING = Buffer.alloc(0);
+/** From here on a string is masked where it stands, and not as a value of its own. */
+const LONG = 512;
+/** From here on it may wait for its turn. */
+const LATER = 32_768;
 
 const MAX_NESTING = 4;
 const KEYS = new KeyTable();
@@ -40,7 +55,7 @@ const FLAG = /^--?[A-Za-z][A-Za-z0-9-]*$/;
 
 /**
  * Masks one object (or any JSON value).
- * @returns the bytes as they should be seen; the same buffer where nothing had to be masked
+ * @returns the bytes as they should be seen; the same buffer where nothing had to be masked; nothing, where some waits in `later`
  * @throws SallyportError SP_MASKING_UNREADABLE
  */
 export function maskObject(plan: MaskPlan, bytes: Buffer, hint: ObjectHint): Buffer {
@@ -48,6 +63,10 @@ export function maskObject(plan: MaskPlan, bytes: Buffer, hint: ObjectHint): Buf
   const cursor = new JsonCursor(bytes);
   maskValue(plan, patch, cursor, hint);
   if (cursor.peek() !== -1) throw unreadable('something follows its end');
+  if (hint.later !== undefined && hint.later.strings.length > 0) {
+    hint.later.take = () => patch.take(bytes.length);
+    return NOTHING;
+  }
   const masked = patch.take(bytes.length);
   return masked.length === bytes.length && masked.buffer === bytes.buffer ? bytes : masked;
 }
@@ -271,11 +290,41 @@ class ObjectMask {
     if (this.hint.release !== undefined) return this.releaseString(start, end, name, this.hint.release);
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
+    if (end - start >= LONG && (name.named === 'none' || !this.plan.recognizer.byName)) {
+      return this.longString(start, end, escaped);
+    }
     const quiet = !escaped && (name.named === 'none' || !this.plan.recognizer.byName);
     if (quiet && !this.plan.recognizer.mayHold(bytes, start, end)) return true;
     const raw = bytes.toString('latin1', start, end);
     const masked = this.inspected(escaped ? readJsonString(raw) : raw, name, undefined);
     if (masked !== undefined) this.patch.put(start - 1, end + 1, writeJsonString(masked));
+    return true;
+  }
+
+  /** Text of many lines, or an encoding: what stands around what is masked is left as it is. */
+  private longString(start: number, end: number, escaped: boolean): boolean {
+    const { plan, patch, bytes } = this;
+    if (opensJson(bytes, start)) {
+      const raw = bytes.toString('latin1', start, end);
+      const text = escaped ? readJsonString(raw) : raw;
+      const nested = this.nested(text);
+      if (nested !== undefined) {
+        if (nested !== text) patch.put(start - 1, end + 1, writeJsonString(nested));
+        return true;
+      }
+    }
+    const path = this.pathText();
+    let replace: Replace | undefined;
+    const mask = new TextMask(plan.recognizer, (finding, value) => {
+      replace ??= replacer(plan, this.object, path);
+      return replace(finding, value);
+    });
+    if (this.hint.later !== undefined && end - start >= LATER) {
+      this.hint.later.strings.push(new StringMask(mask, patch.split(start, end), start, end));
+    } else {
+      const string = new StringMask(mask, patch, start, end);
+      while (string.step());
+    }
     return true;
   }
 
@@ -393,6 +442,19 @@ class ObjectMask {
     for (; this.known < path.length; this.known++)
       texts[this.known + 1] = withStep(texts[this.known]!, path[this.known]!);
     return texts[path.length]!;
+  }
+}
+
+/** Whether what stands there may be JSON: its first sign says so, behind blanks that may be written out. */
+function opensJson(bytes: Buffer, start: number): boolean {
+  for (let i = start; ; i++) {
+    const c = bytes[i]!;
+    if (c === 0x7b || c === 0x5b) return true;
+    if (c === 0x20) continue;
+    if (c !== 0x5c) return false;
+    const sign = bytes[++i]!;
+    // \\n \\r \\t; what else is written out is read.
+    if (sign !== 0x6e && sign !== 0x72 && sign !== 0x74) return sign === 0x75;
   }
 }
 

@@ -8,6 +8,8 @@ export class Patch {
   private copied = 0;
   private out: Buffer = NOTHING;
   private length = 0;
+  /** What stands before `out`: pieces, and ranges with patches of their own. */
+  private parts: (Buffer | { readonly patch: Patch; readonly end: number })[] = [];
 
   constructor(bytes: Buffer, from = 0) {
     this.bytes = bytes;
@@ -30,6 +32,17 @@ export class Patch {
     this.copied = end;
   }
 
+  /** A range whose replacements are told later, before this patch is taken. */
+  split(start: number, end: number): Patch {
+    this.cut(start, end);
+    this.parts.push(this.out.subarray(0, this.length));
+    this.out = NOTHING;
+    this.length = 0;
+    const patch = new Patch(this.bytes, start);
+    this.parts.push({ patch, end });
+    return patch;
+  }
+
   /** For `undo`: how far it is. */
   mark(): { readonly copied: number; readonly length: number } {
     return { copied: this.copied, length: this.length };
@@ -43,7 +56,12 @@ export class Patch {
   /** Everything up to `end`; what follows belongs to the next `take`. The bytes themselves where nothing was replaced. */
   take(end: number): Buffer {
     let out: Buffer;
-    if (this.length === 0 && this.copied === this.from) {
+    if (this.parts.length > 0) {
+      this.copy(end);
+      const parts = this.parts.map((part) => ('patch' in part ? part.patch.take(part.end) : part));
+      out = Buffer.concat([...parts, this.out.subarray(0, this.length)]);
+      this.parts = [];
+    } else if (this.length === 0 && this.copied === this.from) {
       out = this.bytes.subarray(this.from, end);
     } else {
       this.copy(end);

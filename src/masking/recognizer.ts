@@ -109,12 +109,14 @@ export class Recognizer {
   }
 
   /** Likewise, the first base64 that begins as a text does. */
-  nextRun(bytes: Uint8Array, from: number, to: number): number {
+  nextRun(bytes: Uint8Array, from: number, to: number, escaped: boolean): number {
     let at = to;
     if (this.decodes) {
       someRun(bytes, from, to, (_, start, end) => {
-        if (!beginsAsText(bytes, start, end)) return false;
-        at = start;
+        // The n of a line's end that is written out looks like one of its letters.
+        const first = escaped && start > from && bytes[start - 1] === 0x5c ? start + 1 : start;
+        if (!beginsAsText(bytes, first, end)) return false;
+        at = first;
         return true;
       });
     }

@@ -1,5 +1,6 @@
 import { sequencesIn } from './ansi.ts';
 import type { Finding } from './finding.ts';
+import { type LineForm, PLAIN_LINES } from './line-form.ts';
 import { LineScan } from './line-scan.ts';
 import { LineState } from './line-state.ts';
 import { type Plain, plainText } from './plain.ts';
@@ -10,7 +11,7 @@ import { isWide, widened } from './utf16.ts';
 export type Replace = (finding: Finding, value: string) => string;
 
 /** Characters of one line that are looked at together; a longer one passes in pieces that overlap by a quarter. */
-const WINDOW = 65_536;
+export const WINDOW = 65_536;
 const OVERLAP = 16_384;
 /** Characters of an unfinished line that was passed on already, kept as context for what comes. */
 const CONTEXT = 8192;
@@ -88,36 +89,52 @@ export class TextMask {
     }
   }
 
-  /** Lines that are not too long: only those in which something may stand become text. */
+  /** Lines that are not too long. */
   private short(bytes: Buffer, from: number, to: number, out: Buffer[]): void {
-    const scan = new LineScan(this.recognizer, bytes, to);
     let passed = from;
+    this.walk(PLAIN_LINES, bytes, from, to, (start, end, text) => {
+      out.push(bytes.subarray(passed, start), Buffer.from(text, 'latin1'));
+      passed = end;
+    });
+    out.push(bytes.subarray(passed, to));
+  }
+
+  /**
+   * Whole lines in whatever form, none of them too long, while nothing is held: only those in which something may stand become text.
+   * @param put is told what to write in the place of which bytes
+   */
+  walk(
+    form: LineForm,
+    bytes: Buffer,
+    from: number,
+    to: number,
+    put: (start: number, end: number, text: string) => void,
+  ): void {
+    const scan = new LineScan(this.recognizer, bytes, to, form.escaped);
     for (let at = from; at < to; ) {
       let start = at;
       let end: number;
-      if (this.state.isOpen) end = lineEnd(bytes, Math.min(at + REGION, to - 1));
+      if (this.state.isOpen) end = Math.min(to, form.lineEnd(bytes, Math.max(at, Math.min(at + REGION, to - 2))));
       else {
-        start = scan.next(at);
-        if (start >= to) break;
-        end = lineEnd(bytes, start);
-        while (start > at && bytes[start - 1] !== LINE_FEED) start--;
+        const hit = scan.next(at);
+        if (hit >= to) return;
+        start = form.lineStart(bytes, hit, at);
+        end = Math.min(to, form.lineEnd(bytes, start));
         while (end < to && end - start < REGION) {
-          const next = lineEnd(bytes, end);
+          const next = Math.min(to, form.lineEnd(bytes, end));
           if (scan.next(end) >= next) break;
           end = next;
         }
       }
-      const raw = bytes.toString('latin1', start, end);
-      const { plain, found } = this.find(raw, bytes.subarray(start, end));
+      const raw = form.read(bytes, start, end);
+      const { plain, found } = this.find(raw, form.escaped ? undefined : bytes.subarray(start, end));
       const all = this.state.extend(plain.text, found);
       if (all.length > 0) {
-        out.push(bytes.subarray(passed, start), Buffer.from(this.render(raw, { plain, found: all }), 'latin1'));
+        put(start, end, this.render(raw, { plain, found: all }));
         this.maskedFrom = -1;
-        passed = end;
       }
       at = end;
     }
-    out.push(bytes.subarray(passed, to));
   }
 
   end(): Buffer {
@@ -221,9 +238,6 @@ export class TextMask {
 }
 
 const EMPTY = Buffer.alloc(0);
-
-/** Behind the line feed that ends the line of a byte. */
-const lineEnd = (bytes: Buffer, at: number): number => bytes.indexOf(LINE_FEED, at) + 1;
 
 interface Found {
   readonly plain: Plain;

@@ -25,7 +25,7 @@ export function maskedAnswer(
   const media = (headerOf(headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
   let engine: JsonMask | TextMask;
   // Errors of a log or a stream are objects as well.
-  if (shape !== 'Foreign' && media === 'application/json') engine = new JsonMask(plan, hintOf(exchange, table));
+  if (shape !== 'Foreign' && media === 'application/json') engine = new JsonMask(plan, hintOf(exchange, table), true);
   else if (shape === 'Objects' && media !== '' && media !== 'text/plain') throw unread(`it came as ${media}`);
   else engine = textOf(exchange, plan);
   if (engine instanceof JsonMask) {
@@ -35,6 +35,10 @@ export function maskedAnswer(
       // What cannot be read is then answered with an error, not with a cut.
       holdsHead: exchange.operation!.verb !== 'watch',
       write: (chunk) => json.write(chunk),
+      get busy() {
+        return json.busy;
+      },
+      step: () => json.step(),
       end: () => json.end(),
     };
   }
