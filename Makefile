@@ -34,7 +34,11 @@ demo: install ## the whole story on a real API server (KEEP=1 leaves it running)
 image: install ## the image, as an archive in dist/, and its bill of materials
 	$(NODE) image/main.ts image
 
+manifests: install ## raw manifests from the chart, in deploy/
+	$(NODE) charts/source/generate.ts
+	$(NODE) test/chart/write-manifests.ts
+
 bench: install ## benchmarks, side by side, written to docs/benchmarks.md
 	$(NODE) test/bench/main.ts
 
-.PHONY: help install format check unit test demo image bench
+.PHONY: help install format check unit test demo image manifests bench

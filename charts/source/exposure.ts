@@ -28,13 +28,18 @@ export const exposure = {
       annotations: z
         .record(z.string(), z.string())
         .default({ 'nginx.ingress.kubernetes.io/ssl-passthrough': 'true' })
-        .describe('How your controller is told to pass TLS through. TLS that ends before the gateway is of no use to it.'),
+        .describe(
+          'How your controller is told to pass TLS through. TLS that ends before the gateway is of no use to it.',
+        ),
     })
     .prefault({})
     .describe('For agents outside.'),
   tlsRoute: z
     .strictObject({
-      enabled: z.boolean().default(false).describe('A TLSRoute of the Gateway API, for a listener of mode Passthrough.'),
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe('A TLSRoute of the Gateway API, for a listener of mode Passthrough.'),
       apiVersion: z
         .enum(['v1', 'v1alpha3', 'v1alpha2'])
         .default('v1alpha3')

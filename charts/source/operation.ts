@@ -81,7 +81,10 @@ export const operation = {
     .describe('The kinds.'),
   check: z
     .strictObject({
-      enabled: z.boolean().default(true).describe('After install and upgrade, wait until everything answers; else they fail.'),
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe('After install and upgrade, wait until everything answers; else they fail.'),
       timeoutSeconds: z.int().min(10).max(3_600).default(240).describe('How long it waits.'),
     })
     .prefault({})

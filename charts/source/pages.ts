@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
 import { configurationSchema, type Schema } from './configuration.ts';
+import { dashboard } from './dashboard.ts';
 import { values } from './values.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -18,6 +19,7 @@ export function chartFiles(): Map<string, string> {
     [`${CHART}/values.yaml`, valuesYaml(schema)],
     [`${CHART}/README.md`, readme(schema)],
     [`${CHART}/files/guards.yaml`, read('crds/guards.yaml')],
+    [`${CHART}/files/dashboard.json`, dashboard()],
   ]);
   for (const name of readdirSync(join(ROOT, 'crds')).filter((each) => each !== 'guards.yaml'))
     files.set(`${CHART}/crds/${name}`, read(`crds/${name}`));
@@ -100,7 +102,8 @@ function table(value: Readonly<Record<string, unknown>>, schema: Schema, prefix:
       table(one as Record<string, unknown>, part, `${path}.`, rows);
       continue;
     }
-    const choices = part?.enum === undefined ? '' : ` One of ${part.enum.map((each) => `\`${String(each)}\``).join(', ')}.`;
+    const choices =
+      part?.enum === undefined ? '' : ` One of ${part.enum.map((each) => `\`${String(each)}\``).join(', ')}.`;
     rows.push(`| \`${path}\` | \`${JSON.stringify(one)}\` | ${part?.description ?? ''}${choices} |`);
   }
 }

@@ -18,7 +18,11 @@ const image = z.strictObject({
 });
 
 const gatewayPods = z.strictObject({
-  replicas: z.int().min(1).default(2).describe('Replicas of the data path and the webhook; not used with `autoscaling`.'),
+  replicas: z
+    .int()
+    .min(1)
+    .default(2)
+    .describe('Replicas of the data path and the webhook; not used with `autoscaling`.'),
   resources: resources('250m', '256Mi', '1Gi'),
 });
 
@@ -90,7 +94,10 @@ const persistence = z.strictObject({
   size: z.string().default('10Gi').describe('Its size.'),
   storageClassName: z.string().default('').describe('Absent: the cluster’s default.'),
   whenDeleted: z.enum(['Retain', 'Delete']).default('Retain').describe('What becomes of it when the release goes.'),
-  whenScaled: z.enum(['Retain', 'Delete']).default('Retain').describe('What becomes of it when a replica goes for good.'),
+  whenScaled: z
+    .enum(['Retain', 'Delete'])
+    .default('Retain')
+    .describe('What becomes of it when a replica goes for good.'),
 });
 
 const guardrails = z.strictObject({
@@ -119,7 +126,9 @@ export const values = z.strictObject({
     .describe(
       'The gateway’s configuration: every key of docs/configuration.md but those that the chart sets (`listen.port`, `listen.tls`, `probes`, `upstream.namespace`, `admission`, `certificates`, `controller.enabled`).',
     ),
-  secrets: mounted('secretName').describe('Secrets for files that `config` names, mounted at `/etc/sallyport/secrets/NAME`.'),
+  secrets: mounted('secretName').describe(
+    'Secrets for files that `config` names, mounted at `/etc/sallyport/secrets/NAME`.',
+  ),
   configMaps: mounted('configMapName').describe('The same for ConfigMaps, at `/etc/sallyport/config-maps/NAME`.'),
   certificates: certificates.prefault({}).describe('What the gateway and the webhook serve with.'),
   admission: z

@@ -5,6 +5,7 @@ const USAGE = `sallyport: a guarded double gate for AI agents in front of Kubern
 For whoever runs the gateway
   sallyport gateway --config FILE [--check]   run the gateway, or only check its configuration
   sallyport controller --config FILE          run only what the gateway does in the background
+  sallyport release kinds|check|end|sweep     what the Helm chart runs around an installation
   sallyport session list                      agent sessions, newest first
   sallyport session revoke NAME | --agent A   end sessions, open streams with them
   sallyport freeze AGENT | --all              stop an agent, or everyone, within a second
@@ -72,6 +73,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   approve: async (args) => (await import('./decide-command.ts')).runApprove(args, io),
   deny: async (args) => (await import('./decide-command.ts')).runDeny(args, io),
   recording: async (args) => (await import('./recording-command.ts')).runRecording(args, io),
+  release: async (args) => (await import('./release-command.ts')).runRelease(args, io),
   cel: async (args) => (await import('./cel-command.ts')).runCel(args, io),
   mask: async (args) => (await import('./mask-command.ts')).runMask(args, io),
   version: async () => {

@@ -3,6 +3,7 @@ import { governedExpression } from '../admission/governed-expression.ts';
 import type { PolicyWebhookConfiguration } from '../config/policy-webhook.ts';
 import { Informer } from '../kubernetes/informer.ts';
 import { isStored, type OwnerReference } from '../kubernetes/object.ts';
+import { serviceAddress } from '../kubernetes/service-address.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -120,10 +121,14 @@ export class PolicyWebhook {
 
   /** @throws Error when no replica answers there, under that CA */
   async #mustAnswer(ca: string): Promise<void> {
-    const { configuration, namespace } = this.#options;
+    const { configuration, namespace, transport } = this.#options;
     const { service, url } = configuration;
-    const address = url ?? `https://${service!.name}.${namespace}.svc:${service!.port}/admit`;
-    const dispatcher = new Agent({ connect: { ca, timeout: ANSWERS_WITHIN }, bodyTimeout: ANSWERS_WITHIN });
+    const found = service && (await serviceAddress(transport, namespace, service.name, service.port));
+    const address = found === undefined ? url! : `${found.origin}/admit`;
+    const dispatcher = new Agent({
+      connect: { ca, timeout: ANSWERS_WITHIN, ...(found && { servername: found.serverName }) },
+      bodyTimeout: ANSWERS_WITHIN,
+    });
     try {
       const { statusCode, body } = await request(address, { dispatcher, headersTimeout: ANSWERS_WITHIN });
       await body.dump();
