@@ -8,7 +8,7 @@ const ROOT = new URL('../../', import.meta.url).pathname;
 
 test('every link of every page leads somewhere', async () => {
   const broken: string[] = [];
-  for await (const page of glob(['*.md', 'docs/**/*.md', 'test/**/*.md', 'charts/*.md'], { cwd: ROOT })) {
+  for await (const page of glob(['*.md', 'docs/**/*.md', 'test/**/*.md', 'charts/**/*.md'], { cwd: ROOT })) {
     const text = readFileSync(join(ROOT, page), 'utf8').replace(/```[\s\S]*?```/g, '');
     for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target!)) continue;
