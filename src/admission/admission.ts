@@ -1,37 +1,34 @@
 import type { AdmissionConfiguration } from '../config/admission.ts';
-import { SallyportError } from '../errors.ts';
+import type { GatewayConfiguration } from '../config/gateway.ts';
+import { Audit } from '../gateway/approval/audit.ts';
+import type { RunningGateway } from '../gateway/gateway.ts';
 import { Approved } from '../identity/approved.ts';
-import type { SecretStore } from '../identity/session-key.ts';
 import { Via } from '../identity/upstream-name.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { certificateSource } from '../serving/certificate-source.ts';
 import { ServingCertificate } from '../serving/serving-certificate.ts';
+import { AdmissionApprovals } from './admission-approvals.ts';
 import { type RunningAdmission, serveAdmission } from './admission-server.ts';
-import { Reviewer, type ReviewerOptions } from './reviewer.ts';
-
-export interface SecondLegOf {
-  /** The set in force, the gateway's own. */
-  readonly policies: ReviewerOptions['policies'];
-  readonly installationKey: Uint8Array;
-  readonly secrets: Pick<SecretStore, 'get'>;
-}
+import { Reviewer } from './reviewer.ts';
 
 /** Serves the second leg over the policies of the gateway in this process. @throws Error where it cannot serve */
 export async function startAdmission(
   configuration: AdmissionConfiguration,
-  gateway: SecondLegOf,
+  gateway: Pick<RunningGateway, 'policies' | 'installationKey' | 'secrets' | 'own' | 'book' | 'masking'>,
+  limits: GatewayConfiguration['approvals'],
   log: Logger,
   metrics: Metrics,
 ): Promise<RunningAdmission> {
+  const { own, book, masking, installationKey: key } = gateway;
+  const audit = new Audit(log, metrics);
+  const retryAfter = limits.retryAfter / 1_000;
+  const approvals = new AdmissionApprovals({ ...limits, own, book, masking, key, audit, retryAfter });
   const reviewer = new Reviewer({
     policies: gateway.policies,
-    via: new Via(gateway.installationKey),
-    approved: new Approved(gateway.installationKey),
-    ask: async ({ decision }) => {
-      const message = `${decision.reason}; people are asked through the gateway: run it with the gateway's kubeconfig`;
-      throw new SallyportError('SP_APPROVAL_REQUIRED', message);
-    },
+    via: new Via(key),
+    approved: new Approved(key),
+    ask: (reviewed) => approvals.heed(reviewed),
   });
   const certificate = await ServingCertificate.load({
     name: 'admission.tls',

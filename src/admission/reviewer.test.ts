@@ -5,7 +5,8 @@ import { Approved } from '../identity/approved.ts';
 import { Via } from '../identity/upstream-name.ts';
 import { allow, approve, deny, match, policy } from '../policy/cases/case.ts';
 import { compile, type PolicySet } from '../policy/policy-set.ts';
-import { type Reviewed, Reviewer } from './reviewer.ts';
+import type { Reviewed } from './reviewed-object.ts';
+import { Reviewer } from './reviewer.ts';
 
 const KEY = Buffer.alloc(32, 9);
 const NOW = Date.parse('2026-11-21T12:00:00Z');

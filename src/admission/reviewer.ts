@@ -11,6 +11,7 @@ import { type AdmissionResponse, admissionResponse } from './admission-answer.ts
 import { type AdmissionCaller, admissionCaller } from './admission-caller.ts';
 import { admissionOperation } from './admission-operation.ts';
 import { type AdmissionRequest, readAdmissionReview } from './admission-review.ts';
+import type { Reviewed } from './reviewed-object.ts';
 
 export interface ReviewerOptions {
   readonly policies: {
@@ -21,16 +22,8 @@ export interface ReviewerOptions {
   };
   readonly via: Via;
   readonly approved: Approved;
-  /** Asks a person about what came straight to the API server. @throws SallyportError SP_APPROVAL_REQUIRED and its kin */
+  /** Takes the use of what a person has approved, or asks one. @throws SallyportError SP_APPROVAL_REQUIRED and its kin */
   readonly ask: (review: Reviewed) => Promise<void>;
-}
-
-/** One review, understood and judged. */
-export interface Reviewed {
-  readonly request: AdmissionRequest;
-  readonly operation: Operation;
-  readonly caller: AdmissionCaller;
-  readonly decision: Decision;
 }
 
 /** What became of one review, for the log and the metrics. */
@@ -71,7 +64,7 @@ export class Reviewer {
       operation = admissionOperation(request);
       if (caller.way === 'Gate' || set.governs(caller.caller)) {
         decision = set.decide(this.#question(request, operation, caller, now));
-        await this.#heed({ request, operation, caller, decision }, now);
+        await this.#heed({ text, request, operation, caller, decision }, now);
       }
     } catch (error) {
       if (!(error instanceof SallyportError)) throw error;

@@ -259,10 +259,10 @@ export interface ApprovalRequestStatusUse {
   /** When the use was taken. RFC 3339. */
   readonly time: string;
   /**
-   * Succeeded or Failed as the API server answered, NotForwarded where not one byte was sent, Unknown where nobody
-   * can say.
+   * Succeeded or Failed as the API server answered, NotForwarded where not one byte was sent, Admitted where the
+   * webhook let it through and the API server went on with it, Unknown where nobody can say.
    */
-  readonly outcome?: 'Succeeded' | 'Failed' | 'NotForwarded' | 'Unknown';
+  readonly outcome?: 'Succeeded' | 'Failed' | 'NotForwarded' | 'Admitted' | 'Unknown';
   /** HTTP status of the answer. From 100 to 599. */
   readonly code?: number;
 }

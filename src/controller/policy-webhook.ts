@@ -167,7 +167,8 @@ export function webhookConfiguration(
         },
         failurePolicy: 'Fail',
         matchPolicy: 'Equivalent',
-        sideEffects: 'None',
+        // A person is asked; of a dry run nobody is.
+        sideEffects: 'NoneOnDryRun',
         timeoutSeconds,
         matchConditions: [{ name: 'governed', expression: governedExpression(subjects) }],
         rules: [

@@ -22,6 +22,7 @@ import { Own } from '../upstream/own.ts';
 import { secretStore } from '../upstream/secret-store.ts';
 import { AgentSessions } from './agent-sessions.ts';
 import { approvals } from './approval/approvals.ts';
+import type { ApprovalBook } from './approval/book.ts';
 import { Endpoints } from './endpoints.ts';
 import { Evidence } from './evidence.ts';
 import { clientSocket, type Exchange } from './exchange.ts';
@@ -52,6 +53,9 @@ export interface RunningGateway {
   readonly policies: Policies;
   readonly installationKey: Buffer;
   readonly secrets: SecretStore;
+  readonly own: Own;
+  readonly book: ApprovalBook;
+  readonly masking: Masking;
   /** Not ready, drain, GOAWAY, streams given their deadline, then everything ends. */
   stop(): Promise<void>;
 }
@@ -276,6 +280,9 @@ export async function startGateway(
     policies,
     installationKey: key,
     secrets,
+    own,
+    book: asking.book,
+    masking,
     async stop() {
       stopping = true;
       log.info({ open: live.size }, 'stopping: not ready');

@@ -41,6 +41,8 @@ export interface ApprovalsOptions {
 export interface Approvals {
   readonly gate: ApprovalGate;
   readonly informer: Informer<unknown>;
+  /** What both legs know of approvals. */
+  readonly book: ApprovalBook;
   start(): Promise<void>;
   /** For readiness. */
   check(): true | string;
@@ -105,6 +107,7 @@ export function approvals(options: ApprovalsOptions): Approvals {
   return {
     gate,
     informer: book.informer as Informer<unknown>,
+    book,
     start: () => book.start(),
     check: () => book.check(),
     stop: async () => {

@@ -7,15 +7,20 @@ const LOOK_AGAIN = 15;
 
 /** Nobody has decided yet. One line that a person understands from a CI log alone. */
 export function required(exchange: Exchange, request: ApprovalRequest): SallyportError {
+  const hint = cannotRepeat(exchange)
+    ? unrepeatable(exchange, request.spec.grant?.maxDuration)
+    : 'then run the same command again';
+  return requiredOf(exchange.decision!.reason, request, hint);
+}
+
+/** Likewise, of either leg. @param reason of the decision @param hint what to do once somebody has approved */
+export function requiredOf(reason: string, request: ApprovalRequest, hint: string): SallyportError {
   const { metadata, spec, status } = request;
   const approvals = new Set((status?.decisions ?? []).filter(({ type }) => type === 'Approved').map((d) => d.username));
   const missing = spec.requiredApprovals - approvals.size;
   const whom = missing > 1 ? `${missing} people` : spec.requiredApprovals > 1 ? 'another person' : 'a person';
-  const hint = cannotRepeat(exchange)
-    ? unrepeatable(exchange, spec.grant?.maxDuration)
-    : 'then run the same command again';
   const message =
-    `${exchange.decision!.reason}; this needs a person's approval: ask ${whom} to run ` +
+    `${reason}; this needs a person's approval: ask ${whom} to run ` +
     `"kubectl approve -n ${metadata.namespace} ${metadata.name}" before ${spec.expirationTime}, ${hint}`;
   return refusal('SP_APPROVAL_REQUIRED', message, request, LOOK_AGAIN);
 }

@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { type CommandResult, startCluster } from '../cluster/cluster.ts';
+import { Scene } from '../gateway/scene.ts';
+
+export interface Directly {
+  readonly user?: string;
+  readonly group?: string;
+  readonly input?: string;
+}
+
+/** A scene whose gateway serves the webhook too, on a cluster of its own: it speaks of all policies of its cluster. */
+export class SecondLeg {
+  readonly scene: Scene;
+  readonly port: number;
+
+  private constructor(scene: Scene, port: number) {
+    this.scene = scene;
+    this.port = port;
+  }
+
+  /** @param rules of the scene's policy, as for Scene.open */
+  static async open(prefix: string, rules: string, controller: object = {}): Promise<SecondLeg> {
+    const cluster = await startCluster();
+    const port = await freePort();
+    const scene = await Scene.open(prefix, {
+      cluster,
+      rules,
+      adjust: (configuration) => {
+        const { tls } = configuration.listen;
+        const webhook = {
+          url: `https://127.0.0.1:${port}/admit`,
+          caFile: tls.certFile.replace('tls.crt', 'ca.crt'),
+          ownerClusterRole: 'sallyport-admission',
+        };
+        configuration.admission = { address: '127.0.0.1', port, tls, webhook };
+        configuration.controller = controller;
+      },
+    });
+    await cluster.apply(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: direct, namespace: ${scene.namespace}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: ${scene.group}}]
+`);
+    const leg = new SecondLeg(scene, port);
+    // Until here the controller was refused, and it goes on trying.
+    const rbac = readFileSync(new URL('../../examples/rbac/admission.yaml', import.meta.url), 'utf8');
+    await cluster.apply(rbac.replaceAll('sallyport-system', scene.gateway.namespace));
+    await leg.#called();
+    return leg;
+  }
+
+  /** As a credential of the API server's own would have it: the same person, around the gate. */
+  readonly direct = (args: string[], options: Directly = {}): Promise<CommandResult> => {
+    const { scene } = this;
+    const as = [`--as=${options.user ?? scene.user}`, `--as-group=${options.group ?? scene.group}`];
+    const input = options.input === undefined ? {} : { input: options.input };
+    return scene.cluster.kubectl([...args, '-n', scene.namespace, ...as], input);
+  };
+
+  async close(): Promise<void> {
+    await this.scene.close();
+  }
+
+  /** The controller writes the configuration itself, once a replica answers; the API server takes a moment to hear of it. */
+  async #called(): Promise<void> {
+    const end = Date.now() + 60_000;
+    while (Date.now() < end) {
+      // A name that only the gateway gives: whoever is let in by RBAC meets the webhook's own refusal.
+      const { stderr } = await this.scene.cluster.kubectl([
+        'create',
+        'configmap',
+        'probe',
+        '-n',
+        this.scene.namespace,
+        '--dry-run=server',
+        '--as=sallyport:probe',
+        `--as-group=${this.scene.group}`,
+      ]);
+      if (stderr.includes('SP_NOT_THROUGH_GATE')) return;
+    }
+    throw new Error(`the webhook is never called: ${JSON.stringify(this.scene.gateway.log.slice(-5))}`);
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
