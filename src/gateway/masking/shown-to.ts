@@ -26,9 +26,8 @@ export function shownTo(masking: Pick<Masking, 'planFor'>, caller: Caller, opera
       return JSON.parse(Buffer.concat([engine.write(bytes), engine.end()]).toString('utf8'));
     },
     line(text) {
-      const bytes = Buffer.from(text).toString('latin1');
-      const masked = maskText(bytes, plan.recognizer, replacer(plan, operation.path, 'message'));
-      return masked === undefined ? text : Buffer.from(masked, 'latin1').toString();
+      const masked = maskText(Buffer.from(text), plan.recognizer, replacer(plan, operation.path, 'message'));
+      return masked === undefined ? text : masked.toString();
     },
   };
 }
