@@ -7,6 +7,7 @@ import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ServingCertificate } from '../serving/serving-certificate.ts';
 import { admissionReview } from './admission-answer.ts';
+import { compileReview } from './compile-review.ts';
 import type { Reviewer, ReviewOutcome } from './reviewer.ts';
 
 /** An object and the one before it, of 3 MiB each as the API server takes them, escaped into one review. */
@@ -21,7 +22,7 @@ export interface RunningAdmission {
 }
 
 /**
- * Serves `POST /admit`. Whoever can reach the port gets answers, and nothing but answers: no review changes anything here.
+ * Serves `POST /admit`, and `POST /compile` for policies and rules as they are written. Whoever can reach the port gets answers, and nothing but answers: no review changes anything here.
  * @throws Error where the port cannot be had
  */
 export async function serveAdmission(
@@ -81,11 +82,13 @@ async function answer(
   metrics: Metrics,
 ): Promise<void> {
   const started = performance.now();
-  if (request.url?.split('?', 1)[0] !== '/admit')
-    return void end(response, 404, 'there is POST /admit here, no more\n');
+  const path = request.url?.split('?', 1)[0];
+  if (path !== '/admit' && path !== '/compile')
+    return void end(response, 404, 'there are POST /admit and /compile here, no more\n');
   if (request.method !== 'POST') return void end(response, 405, 'POST an AdmissionReview\n');
   try {
     const text = await read(request);
+    if (path === '/compile') return void end(response, 200, admissionReview(compileReview(text)), 'application/json');
     const outcome = await reviewer.review(text, Date.now());
     end(response, 200, admissionReview(outcome.response), 'application/json');
     tell(outcome, performance.now() - started, log, metrics);
@@ -99,6 +102,8 @@ async function answer(
 
 function tell(outcome: ReviewOutcome, milliseconds: number, log: Logger, metrics: Metrics): void {
   const { request, caller, decision, refusal, operation } = outcome;
+  // The controller's own question whether anybody calls.
+  if (operation === undefined && refusal === undefined) return;
   const result = refusal !== undefined ? 'Denied' : decision === undefined ? 'NotGoverned' : 'Allowed';
   metrics.admissionReviews.inc(result);
   metrics.admissionDuration.observe(milliseconds / 1_000);

@@ -13,8 +13,7 @@ import { Approvals } from './approvals.ts';
 import { certificateHosts } from './certificates/certificate-hosts.ts';
 import type { Certificates, CertificatesOptions } from './certificates/certificates.ts';
 import { LeaderElection } from './leader-election.ts';
-import { PolicyWebhook } from './policy-webhook.ts';
-import { webhookAuthorities } from './webhook-authorities.ts';
+import { PolicyKeeper } from './policies.ts';
 
 /** Name of the Lease in the gateway's namespace. */
 export const LEASE = 'sallyport-controller';
@@ -64,16 +63,7 @@ export async function startControllers(
     lead: async (signal) => {
       const approvals = new Approvals({ transport, own, log, metrics, ...controller, outcomePatience, notifications });
       const { namespace } = upstream;
-      const policyWebhook =
-        webhook &&
-        new PolicyWebhook({
-          transport,
-          configuration: webhook,
-          authorities: () => webhookAuthorities(admission, secrets),
-          namespace,
-          log,
-          metrics,
-        });
+      const policies = new PolicyKeeper({ transport, own, secrets, admission, log, metrics });
       const keeper =
         certificates &&
         (await ownCertificates({
@@ -83,9 +73,9 @@ export async function startControllers(
           secrets,
           log,
           metrics,
-          onChange: () => policyWebhook?.lookAgain(),
+          onChange: () => policies.lookAgain(),
         }));
-      await Promise.all([approvals.run(signal), policyWebhook?.run(signal), keeper?.run(signal)]);
+      await Promise.all([approvals.run(signal), policies.run(signal), keeper?.run(signal)]);
     },
     onChange: (leads) => {
       metrics.leader.set(leads ? 1 : 0);

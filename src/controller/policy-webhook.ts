@@ -1,25 +1,36 @@
 import { Agent, request } from 'undici';
-import { governedExpression } from '../admission/governed-expression.ts';
 import type { PolicyWebhookConfiguration } from '../config/policy-webhook.ts';
-import { Informer } from '../kubernetes/informer.ts';
+import type { Informer } from '../kubernetes/informer.ts';
 import { isStored, type OwnerReference } from '../kubernetes/object.ts';
 import { serviceAddress } from '../kubernetes/service-address.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import type { Logger } from '../observe/log.ts';
-import type { Metrics } from '../observe/metrics.ts';
-import type { AgentPolicy, Subject } from '../policy/agent-policy.ts';
-import { OWN_KINDS } from '../upstream/own-kinds.ts';
+import type { Own } from '../upstream/own.ts';
+import type { PolicyView } from './policy-view.ts';
+import { compileWebhook, policyWebhook } from './webhook-configuration.ts';
+import { probeWebhook } from './webhook-probing.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface PolicyWebhookOptions {
   readonly transport: Transport;
+  readonly own: Pick<Own, 'get'>;
+  readonly policies: Informer<PolicyView>;
   readonly configuration: PolicyWebhookConfiguration;
   /** PEM: what API servers accept for the webhook; while one replaces another, both. @throws Error while there is none */
   readonly authorities: () => Promise<string>;
   /** The gateway's. */
   readonly namespace: string;
   readonly log: Logger;
-  readonly metrics: Metrics;
+  /** Told whenever `proof` may be another. */
+  readonly onProof: () => void;
+}
+
+/** Whether the API server calls, and for which generation of which policy. */
+export interface Proof {
+  /** Why not; undefined where it does. */
+  readonly problem: string | undefined;
+  /** Generations by uid. */
+  readonly generations: ReadonlyMap<string, number>;
 }
 
 /** Milliseconds: what somebody else changed in the configuration stands so long at most. */
@@ -30,83 +41,101 @@ const ANSWERS_WITHIN = 5_000;
 const KEY = 'webhook';
 
 /**
- * Owns the ValidatingWebhookConfiguration of the second leg. It is written only once a replica answers on its address under
- * its CA and a policy is there, and its one match condition is kept in step with the subjects of all policies, so that the
- * API server calls for governed identities and for nobody else.
+ * Owns the ValidatingWebhookConfigurations. The second leg's is written only once a replica answers on its address under
+ * its authorities and a policy is there, and its one match condition is kept in step with the subjects of all policies, so that the
+ * API server calls for governed identities and for nobody else. That it does call is then tried out.
  */
 export class PolicyWebhook {
   readonly #options: PolicyWebhookOptions;
-  readonly #subjects: Informer<readonly Subject[]>;
   readonly #queue: WorkQueue;
   #written: string | undefined;
+  #proof: Proof = { problem: 'the API server has not been seen to call the webhook yet', generations: new Map() };
 
   constructor(options: PolicyWebhookOptions) {
     this.#options = options;
-    const { log, metrics, transport } = options;
     this.#queue = new WorkQueue({
       work: () => this.#reconcile(),
       workers: 1,
-      onError: (error) => log.warn({ error }, 'the policy webhook could not be kept in step; it is tried again'),
-    });
-    const changed = (): void => this.#queue.addAfter(KEY, SETTLE);
-    const { group, version, resource } = OWN_KINDS.AgentPolicy;
-    this.#subjects = new Informer<readonly Subject[]>(transport, {
-      name: 'controller/AgentPolicy',
-      path: { group, version, resource },
-      accept: (object) => (object as unknown as AgentPolicy).spec.subjects ?? [],
-      handlers: { add: changed, update: changed, delete: changed },
-      onFailure: (error, failures) => {
-        metrics.watchFailures.inc('controller/AgentPolicy');
-        log.warn({ error, failures, informer: 'controller/AgentPolicy' }, 'a watch failed and is begun anew');
+      onError: (error) => {
+        options.log.warn({ error }, 'the policy webhook could not be kept in step; it is tried again');
+        this.#prove({
+          problem: `the webhook could not be set up: ${error.message}`,
+          generations: this.#proof.generations,
+        });
       },
     });
   }
 
-  /** Something that it is made from has changed. */
+  get proof(): Proof {
+    return this.#proof;
+  }
+
+  /** A policy has changed. */
+  changed(): void {
+    this.#queue.addAfter(KEY, SETTLE);
+  }
+
+  /** Something else that it is made from has changed. */
   lookAgain(): void {
     if (this.#written !== undefined) this.#queue.add(KEY);
   }
 
   /** Works until the signal aborts; resolves when nothing more will be written. The configuration stays: agents stay governed. */
   async run(signal: AbortSignal): Promise<void> {
-    this.#subjects.start();
     const aborted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    await Promise.race([aborted, this.#subjects.whenSynced()]);
+    await Promise.race([aborted, this.#options.policies.whenSynced()]);
     if (!signal.aborted) this.#queue.add(KEY);
     await aborted;
-    await Promise.all([this.#queue.stop(), this.#subjects.stop()]);
+    await this.#queue.stop();
   }
 
   async #reconcile(): Promise<void> {
-    const policies = [...this.#subjects.values()];
-    const { configuration, log, transport } = this.#options;
+    const policies = [...this.#options.policies.values()];
+    const { configuration, namespace, log } = this.#options;
     if (policies.length === 0 && this.#written === undefined) return;
-    const ca = await this.#options.authorities();
+    const authorities = await this.#options.authorities();
     // Never before somebody answers: the API server would refuse every governed write from that moment on.
-    if (this.#written === undefined) await this.#mustAnswer(ca);
-    const owner = await this.#owner();
-    const desired = webhookConfiguration(configuration, this.#options.namespace, ca, policies.flat(), owner);
-    await transport.ask({
+    if (this.#written === undefined) await this.#mustAnswer(authorities);
+    const terms = { configuration, namespace, authorities, owner: await this.#owner() };
+    const { object, mark } = policyWebhook(
+      terms,
+      policies.flatMap(({ subjects }) => subjects),
+    );
+    await this.#apply(configuration.name, object);
+    await this.#apply(compileWebhook(terms).metadata.name, compileWebhook(terms));
+    const text = JSON.stringify(object);
+    if (text !== this.#written)
+      log.info({ policies: policies.length }, 'the policy webhook is in step with the policies');
+    this.#written = text;
+    const { transport, own } = this.#options;
+    const problem = await probeWebhook({ transport, own, namespace }, mark);
+    const generations = new Map(policies.map(({ uid, generation }) => [uid, generation]));
+    this.#prove(problem === undefined ? { problem, generations } : { problem, generations: this.#proof.generations });
+    this.#queue.addAfter(KEY, HEAL);
+  }
+
+  #prove(proof: Proof): void {
+    this.#proof = proof;
+    this.#options.onProof();
+  }
+
+  async #apply(name: string, body: object): Promise<void> {
+    await this.#options.transport.ask({
       verb: 'patch',
       path: {
         group: 'admissionregistration.k8s.io',
         version: 'v1',
         resource: 'validatingwebhookconfigurations',
-        name: configuration.name,
+        name,
       },
       // Server-side apply: what is written is what is wanted, whoever changed it meanwhile.
       query: { fieldManager: 'sallyport-controller', force: 'true' },
       patchType: 'application/apply-patch+yaml',
-      body: desired,
+      body,
     });
-    const text = JSON.stringify(desired);
-    if (text !== this.#written)
-      log.info({ policies: policies.length }, 'the policy webhook is in step with the policies');
-    this.#written = text;
-    this.#queue.addAfter(KEY, HEAL);
   }
 
   async #owner(): Promise<OwnerReference | undefined> {
@@ -119,7 +148,7 @@ export class PolicyWebhook {
     return { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name, uid: role.metadata.uid };
   }
 
-  /** @throws Error when no replica answers there, under that CA */
+  /** @throws Error when no replica answers there, under those authorities */
   async #mustAnswer(ca: string): Promise<void> {
     const { configuration, namespace, transport } = this.#options;
     const { service, url } = configuration;
@@ -138,49 +167,4 @@ export class PolicyWebhook {
       await dispatcher.destroy();
     }
   }
-}
-
-/** The object as it should be. */
-export function webhookConfiguration(
-  configuration: PolicyWebhookConfiguration,
-  namespace: string,
-  ca: string,
-  subjects: readonly Subject[],
-  owner?: OwnerReference,
-) {
-  const { name, service, url, timeoutSeconds } = configuration;
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingWebhookConfiguration',
-    metadata: {
-      name,
-      labels: { 'app.kubernetes.io/part-of': 'sallyport' },
-      ...(owner === undefined ? {} : { ownerReferences: [owner] }),
-    },
-    webhooks: [
-      {
-        name: 'policy.sallyport.dev',
-        admissionReviewVersions: ['v1'],
-        clientConfig: {
-          ...(url === undefined ? { service: { ...service, namespace, path: '/admit' } } : { url }),
-          caBundle: Buffer.from(ca).toString('base64'),
-        },
-        failurePolicy: 'Fail',
-        matchPolicy: 'Equivalent',
-        // A person is asked; of a dry run nobody is.
-        sideEffects: 'NoneOnDryRun',
-        timeoutSeconds,
-        matchConditions: [{ name: 'governed', expression: governedExpression(subjects) }],
-        rules: [
-          {
-            apiGroups: ['*'],
-            apiVersions: ['*'],
-            operations: ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'],
-            resources: ['*/*'],
-            scope: '*',
-          },
-        ],
-      },
-    ],
-  };
 }

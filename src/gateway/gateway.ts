@@ -108,6 +108,7 @@ export async function startGateway(
   const statuses = new PolicyStatusWriter({
     transport,
     replica: hostname(),
+    admission: configuration.admission?.webhook !== undefined,
     onError: (error, policy) =>
       log.warn({ error, policy }, 'the status of a policy could not be written; it is tried again'),
   });

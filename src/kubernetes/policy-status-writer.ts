@@ -9,6 +9,8 @@ export interface PolicyStatusWriterOptions {
   readonly transport: Transport;
   /** Names this replica in the status: the pod's, or the host's name. */
   readonly replica: string;
+  /** Whether a policy is in force only once the API server calls the webhook for it. */
+  readonly admission?: boolean;
   readonly onError: (error: Error, policy: string) => void;
   readonly pace?: Partial<Pace>;
 }
@@ -163,6 +165,7 @@ export class PolicyStatusWriter {
         now: Date.now(),
         policy,
         faults: taken,
+        admission: this.#options.admission === true,
       });
       if (status !== undefined) {
         await this.#options.transport.ask({

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AgentPolicyStatus } from '../policy/agent-policy.ts';
 import type { PolicyCompileError } from '../policy/compile-error.ts';
-import { nextStatus, type PolicyReport, RENEWAL, STATUS_BOUNDS } from './policy-status.ts';
+import { nextStatus, type PolicyReport, RENEWAL, STATUS_BOUNDS, withVerdicts } from './policy-status.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 const MISTAKE: PolicyCompileError = {
@@ -16,13 +16,20 @@ const MISTAKE: PolicyCompileError = {
 
 function report(
   generation: number,
-  more: { replica?: string; now?: number; errors?: PolicyCompileError[]; faults?: PolicyReport['faults'] } = {},
+  more: {
+    replica?: string;
+    now?: number;
+    admission?: boolean;
+    errors?: PolicyCompileError[];
+    faults?: PolicyReport['faults'];
+  } = {},
 ): PolicyReport {
   return {
     replica: more.replica ?? 'a',
     now: more.now ?? NOW,
     policy: { generation, errors: more.errors ?? [], rules: [{ name: 'look' }, { name: 'deny-odd' }] },
     faults: more.faults ?? new Map(),
+    admission: more.admission ?? false,
   };
 }
 
@@ -40,6 +47,22 @@ test('a policy that compiles is Ready; saying it again writes nothing', () => {
   assert.equal(status.conditions[0].lastTransitionTime, '2026-03-01T12:00:00Z');
   assert.deepEqual(status.replicas, [{ name: 'a', loadedGeneration: 1, loadedTime: '2026-03-01T12:00:00Z' }]);
   assert.equal(nextStatus(status, report(1, { now: NOW + 3_600_000 })), undefined);
+});
+
+test('where the webhook is served, Ready waits until the API server was seen to call for this very generation', () => {
+  const waiting = must({}, report(1, { admission: true }));
+  assert.deepEqual([waiting.conditions![0]!.status, waiting.conditions![0]!.reason], ['False', 'NotCalled']);
+  const verdict = { type: 'AdmissionReady', reason: 'Called', message: 'it calls' } as const;
+  const failing = withVerdicts(waiting, 1, [{ ...verdict, status: 'False', message: 'nobody answers' }], true, NOW);
+  assert.equal(failing!.find(({ type }) => type === 'Ready')?.message, 'nobody answers');
+  const called = withVerdicts(waiting, 1, [{ ...verdict, status: 'True' }], true, NOW + 5_000)!;
+  const ready = called.find(({ type }) => type === 'Ready')!;
+  assert.deepEqual([ready.status, ready.reason, ready.lastTransitionTime], ['True', 'InForce', '2026-03-01T12:00:05Z']);
+  const status = { ...waiting, conditions: called };
+  assert.equal(withVerdicts(status, 1, [{ ...verdict, status: 'True' }], true, NOW + 60_000), undefined, 'nothing new');
+  assert.equal(nextStatus(status, report(1, { admission: true })), undefined, 'a replica says the same');
+  const next = must(status, report(2, { admission: true }));
+  assert.equal(next.conditions!.find(({ type }) => type === 'Ready')?.reason, 'NotCalled');
 });
 
 test('the order of keys, which the API server changes, is no change', () => {

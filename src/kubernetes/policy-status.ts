@@ -1,6 +1,5 @@
 import { escapeLine } from '../errors.ts';
 import type { AgentPolicyStatus } from '../policy/agent-policy.ts';
-import type { PolicyCompileError } from '../policy/compile-error.ts';
 import type { CompiledPolicy } from '../policy/compiled-policy.ts';
 
 /** What one replica has to say of a policy. */
@@ -13,6 +12,8 @@ export interface PolicyReport {
   };
   /** Expressions that had no answer since the last report, by rule. */
   readonly faults: ReadonlyMap<string, RuleFaults>;
+  /** Whether it is in force only once the API server calls the webhook for it. */
+  readonly admission: boolean;
 }
 
 export interface RuleFaults {
@@ -42,10 +43,11 @@ export function nextStatus(current: AgentPolicyStatus, report: PolicyReport): Ag
   const { policy } = report;
   if ((current.observedGeneration ?? 0) > policy.generation) return undefined;
   const loaded = replicas(current.replicas ?? [], report);
-  const next: AgentPolicyStatus = {
+  const others = (current.conditions ?? []).filter(({ type }) => type !== 'Ready');
+  const reported: AgentPolicyStatus = {
     observedGeneration: policy.generation,
     ruleCount: policy.rules.length,
-    conditions: conditions(current.conditions ?? [], report, loaded),
+    conditions: current.conditions ?? [],
     compileErrors: policy.errors.slice(0, STATUS_BOUNDS.errors).map((error) => ({
       ...(error.rule === '' ? {} : { rule: error.rule }),
       expression: line(error.expression, 256),
@@ -56,6 +58,7 @@ export function nextStatus(current: AgentPolicyStatus, report: PolicyReport): Ag
     replicas: loaded,
     counters: counters(current.counters ?? [], report),
   };
+  const next = { ...reported, conditions: [...others, readyCondition(reported, report)] };
   const before = { ...EMPTY, ...current };
   const same = (Object.keys(next) as (keyof AgentPolicyStatus)[]).every(
     (key) => stable(next[key]) === stable(before[key]),
@@ -65,38 +68,97 @@ export function nextStatus(current: AgentPolicyStatus, report: PolicyReport): Ag
 
 const EMPTY: AgentPolicyStatus = { conditions: [], compileErrors: [], replicas: [], counters: [] };
 
-function conditions(
-  current: readonly Condition[],
-  { policy, now }: PolicyReport,
-  replicas: readonly Replica[],
-): readonly Condition[] {
-  const before = current.find(({ type }) => type === 'Ready');
-  const [first] = policy.errors;
-  const behind = replicas.filter(({ loadedGeneration }) => loadedGeneration !== policy.generation).length;
-  const [status, reason, message] =
-    first !== undefined
-      ? (['False', 'CompileError', mistakes(policy.errors.length, first)] as const)
+/**
+ * Whether a policy is in force, out of all that stands in its status: every rule compiles, every replica that is known has
+ * loaded it, and the API server has been seen to call for its subjects.
+ */
+export function readyCondition(
+  status: AgentPolicyStatus,
+  {
+    policy: { generation },
+    admission,
+    now,
+  }: Pick<PolicyReport, 'admission' | 'now'> & {
+    readonly policy: { readonly generation: number };
+  },
+): Condition {
+  const { conditions = [], compileErrors = [], replicas = [] } = status;
+  const before = conditions.find(({ type }) => type === 'Ready');
+  const called = conditions.find(({ type }) => type === 'AdmissionReady');
+  const behind = replicas.filter(({ loadedGeneration }) => loadedGeneration !== generation).length;
+  const [value, reason, message] =
+    compileErrors.length > 0
+      ? (['False', 'CompileError', mistakes(compileErrors)] as const)
       : behind > 0
         ? (['False', 'Loading', `${behind} of ${replicas.length} replicas have not loaded it yet`] as const)
-        : ([
-            'True',
-            'InForce',
-            `every rule is in force on ${replicas.length === 1 ? 'one replica' : `${replicas.length} replicas`}`,
-          ] as const);
-  const ready: Condition = {
+        : admission && (called?.observedGeneration !== generation || called.status !== 'True')
+          ? ([
+              'False',
+              'NotCalled',
+              called?.message ?? 'the API server has not been seen to call the webhook yet',
+            ] as const)
+          : ([
+              'True',
+              'InForce',
+              `every rule is in force on ${replicas.length === 1 ? 'one replica' : `${replicas.length} replicas`}`,
+            ] as const);
+  return {
     type: 'Ready',
-    status,
+    status: value,
     reason,
     message: line(message),
-    lastTransitionTime: before?.status === status ? before.lastTransitionTime : time(now),
-    observedGeneration: policy.generation,
+    lastTransitionTime: before?.status === value ? before.lastTransitionTime : time(now),
+    observedGeneration: generation,
   };
-  return [...current.filter(({ type }) => type !== 'Ready'), ready];
 }
 
-function mistakes(count: number, { rule, expression, line: row, column, message }: PolicyCompileError): string {
-  const where = `${rule === '' ? '' : `${rule}, `}${expression}${row === undefined ? '' : `, line ${row}:${column ?? 1}`}`;
+function mistakes(errors: NonNullable<AgentPolicyStatus['compileErrors']>): string {
+  const { rule, expression, line: row, column, message } = errors[0]!;
+  const count = errors.length;
+  const where = `${rule === undefined ? '' : `${rule}, `}${expression}${row === undefined ? '' : `, line ${row}:${column ?? 1}`}`;
   return `${count === 1 ? 'one mistake' : `${count} mistakes`}; a rule with one allows nothing. ${where}: ${message}`;
+}
+
+/** What the controller has to say of a policy: a condition, less its times. */
+export interface Verdict {
+  readonly type: 'AdmissionReady' | 'AdmissionCoverage' | 'BypassPossible';
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * The conditions of a policy with those of the controller, and with Ready as it follows from them.
+ * @returns undefined when nothing would change
+ */
+export function withVerdicts(
+  current: AgentPolicyStatus,
+  generation: number,
+  verdicts: readonly Verdict[],
+  admission: boolean,
+  now: number,
+): readonly Condition[] | undefined {
+  const known = current.conditions ?? [];
+  const mine = verdicts.map((verdict) => {
+    const before = known.find(({ type }) => type === verdict.type);
+    const lastTransitionTime = before?.status === verdict.status ? before.lastTransitionTime : time(now);
+    return { ...verdict, message: line(verdict.message), lastTransitionTime, observedGeneration: generation };
+  });
+  const others = known.filter(({ type }) => type !== 'Ready' && !mine.some((one) => one.type === type));
+  const all = [...others, ...mine];
+  // Of a generation that no replica has reported there is nothing to say yet.
+  const isReported = current.observedGeneration === generation;
+  const ready = isReported
+    ? [
+        readyCondition(
+          { ...current, conditions: [...all, ...known.filter(({ type }) => type === 'Ready')] },
+          { policy: { generation }, admission, now },
+        ),
+      ]
+    : known.filter(({ type }) => type === 'Ready');
+  const next = [...all, ...ready];
+  const order = (list: readonly Condition[]) => [...list].sort((a, b) => compare(a.type, b.type));
+  return stable(order(next)) === stable(order(known)) ? undefined : next;
 }
 
 /** Replicas that may still have to load this generation, or are gone. */

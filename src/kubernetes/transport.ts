@@ -23,6 +23,8 @@ export interface Question {
   /** Bytes of the answer at most. */
   readonly maxBytes?: number;
   readonly signal?: AbortSignal;
+  /** Told of the answer's warnings (RFC 9111 §5.5 as Kubernetes uses it). */
+  readonly onWarnings?: (warnings: readonly string[]) => void;
 }
 
 export interface Stream {
@@ -151,6 +153,7 @@ export class Transport {
       const body = await collect(what, answer.body, question.maxBytes ?? 16 << 20);
       if (answer.statusCode < 200 || answer.statusCode > 299) throw refusal(what, answer, body);
       const value = parse(what, body);
+      question.onWarnings?.([answer.headers['warning'] ?? []].flat());
       this.#onAnswer(what, String(answer.statusCode));
       return value;
     } catch (error) {

@@ -125,6 +125,10 @@ export class Metrics {
     'When a certificate ends, in Unix seconds: the ones that serve, and on the leading controller the own authority.',
     'certificate',
   );
+  readonly policiesBypassable = this.#gauge(
+    'policies_bypassable',
+    'Policies with a subject that could do something at the API server that the gateway would not see (BypassPossible); on the leading controller.',
+  );
   readonly leader = this.#gauge('controller_leader', '1 while this replica is the one that runs the controller.');
   readonly guardStands = this.#gauge(
     'approval_guard',

@@ -225,8 +225,10 @@ export interface AgentPolicyStatus {
   /** How many rules the policy has. */
   readonly ruleCount?: number;
   /**
-   * Ready is True where every expression compiles and every known replica has loaded this generation. At most 8
-   * items.
+   * Ready is True where every expression compiles, every known replica has loaded this generation, and, where the
+   * webhook is served, the API server has been seen to call for its subjects (AdmissionReady). AdmissionCoverage is
+   * False where a subject exists at the gateway only. BypassPossible is True where a subject could do something at
+   * the API server that the gateway would not see. At most 8 items.
    */
   readonly conditions?: readonly AgentPolicyStatusCondition[];
   /**
@@ -244,7 +246,7 @@ export interface AgentPolicyStatus {
 }
 
 export interface AgentPolicyStatusCondition {
-  /** Ready. */
+  /** Ready, AdmissionReady, AdmissionCoverage or BypassPossible. */
   readonly type: string;
   /** True, False or Unknown. */
   readonly status: 'True' | 'False' | 'Unknown';

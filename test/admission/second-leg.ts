@@ -9,10 +9,20 @@ export interface Directly {
   readonly input?: string;
 }
 
+export interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration: number;
+}
+
 /** A scene whose gateway serves the webhook too, on a cluster of its own: it speaks of all policies of its cluster. */
 export class SecondLeg {
   readonly scene: Scene;
   readonly port: number;
+  /** What its policy's status said while the controller could not write the webhook's configuration. */
+  early: Condition | undefined;
 
   private constructor(scene: Scene, port: number) {
     this.scene = scene;
@@ -45,6 +55,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: ${scene.group}}]
 `);
     const leg = new SecondLeg(scene, port);
+    leg.early = await leg.ready(scene.namespace, 'NotCalled');
     // Until here the controller was refused, and it goes on trying.
     const rbac = readFileSync(new URL('../../examples/rbac/admission.yaml', import.meta.url), 'utf8');
     await cluster.apply(rbac.replaceAll('sallyport-system', scene.gateway.namespace));
@@ -59,6 +70,22 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: ${scene.grou
     const input = options.input === undefined ? {} : { input: options.input };
     return scene.cluster.kubectl([...args, '-n', scene.namespace, ...as], input);
   };
+
+  async conditions(policy: string): Promise<readonly Condition[]> {
+    const { stdout } = await this.scene.cluster.kubectl(['get', 'agentpolicy', policy, '-o', 'json']);
+    return (JSON.parse(stdout) as { status?: { conditions?: Condition[] } }).status?.conditions ?? [];
+  }
+
+  /** Waits until the condition Ready of a policy has this reason. */
+  async ready(policy: string, reason: string, type = 'Ready'): Promise<Condition> {
+    const end = Date.now() + 60_000;
+    for (;;) {
+      const conditions = await this.conditions(policy);
+      const found = conditions.find((one) => one.type === type && one.reason === reason);
+      if (found !== undefined) return found;
+      if (Date.now() > end) throw new Error(`${policy} is never ${reason}: ${JSON.stringify(conditions)}`);
+    }
+  }
 
   async close(): Promise<void> {
     await this.scene.close();

@@ -170,6 +170,99 @@ spec:
   });
 });
 
+describe('what a policy says of itself', () => {
+  const policy = (name: string, subjects: string, rules: string, enforcement = 'Enforce') =>
+    `{apiVersion: sallyport.dev/v1alpha1, kind: AgentPolicy, metadata: {name: ${name}},
+      spec: {enforcement: ${enforcement}, subjects: [${subjects}], rules: [${rules}]}}`;
+  const look =
+    '{name: r, action: Allow, match: {verbs: [get], apiGroups: [""], resources: [pods], namespaces: [shop]}}';
+
+  it('it is in force only once the API server has been seen to call', async () => {
+    assert.equal(leg.early?.status, 'False');
+    const ready = await leg.ready(scene.namespace, 'InForce');
+    assert.equal(ready.status, 'True');
+    const called = (await leg.conditions(scene.namespace)).find(({ type }) => type === 'AdmissionReady');
+    assert.deepEqual([called?.status, called?.reason], ['True', 'Called']);
+    // A new subject is not covered before its name is in the API server's hands.
+    await scene.cluster.apply(policy('fresh', '{kind: User, name: fresh-user}', look));
+    await leg.ready('fresh', 'InForce');
+    const { code, stderr } = await direct(['create', 'configmap', 'x'], {
+      user: 'fresh-user',
+      group: 'system:masters',
+    });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /SP_POLICY_DENIED/);
+  });
+
+  it('an Agent exists at the gateway only, and it says so', async () => {
+    await scene.cluster.apply(policy('agents', '{kind: Agent, name: cursor}, {kind: Group, name: half}', look));
+    const coverage = await leg.ready('agents', 'Partial', 'AdmissionCoverage');
+    assert.equal(coverage.status, 'False');
+    assert.match(coverage.message, /Agent cursor/);
+  });
+
+  it('what its subjects could do around the gate stands there', async () => {
+    await scene.cluster.apply(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reads-secrets}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [get, list]}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reads-secrets, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reads-secrets}
+subjects: [{kind: ServiceAccount, name: deployer, namespace: shop}]
+`);
+    await scene.cluster.apply(policy('bypass', '{kind: ServiceAccount, name: deployer, namespace: shop}', look));
+    const bypass = await leg.ready('bypass', 'RBAC', 'BypassPossible');
+    assert.equal(bypass.status, 'True');
+    assert.match(bypass.message, /ServiceAccount shop\/deployer can get secrets in shop; .*can list secrets in shop/);
+    assert.equal((await leg.ready('fresh', 'NoneFound', 'BypassPossible')).status, 'False');
+  });
+
+  it('one that does not compile is refused when it is written, with the place of each mistake', async () => {
+    const broken =
+      '{name: odd, action: Deny, match: {verbs: [get], apiGroups: [""], resources: [pods]}, matchConditions: [{name: c, expression: "objct.x == 1"}]}';
+    const input = policy('broken', '{kind: Group, name: some}', broken);
+    const tried = await scene.cluster.kubectl(['apply', '-f', '-'], { input });
+    refused(tried, /it does not compile: odd, matchConditions\[c\], line 1:1: .*objct/);
+    const everyone = policy('everyone', '{kind: Group, name: "system:authenticated"}', look);
+    refused(await scene.cluster.kubectl(['apply', '-f', '-'], { input: everyone }), /means everyone/);
+    const rule =
+      '{apiVersion: sallyport.dev/v1alpha1, kind: MaskingRule, metadata: {name: odd}, spec: {subjects: [{kind: Group, name: some}], match: {apiGroups: [""], resources: [pods]}, patterns: [{name: p, regex: "a("}]}}';
+    refused(await scene.cluster.kubectl(['apply', '-f', '-'], { input: rule }), /it does not compile: .*p/);
+  });
+
+  it('Warn and Audit stop nothing: a warning for who asked, annotations for the audit log', async () => {
+    const deny = '{name: would, action: Deny, match: {verbs: [create], apiGroups: [""], resources: [configmaps]}}';
+    for (const [name, enforcement] of [
+      ['warns', 'Warn'],
+      ['audits', 'Audit'],
+    ] as const) {
+      await scene.cluster.apply(policy(name, `{kind: Group, name: ${scene.group}}`, deny, enforcement));
+    }
+    try {
+      await leg.ready('audits', 'InForce');
+      const { code, stderr } = await direct(['create', 'configmap', 'warned', '--from-literal=a=1']);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /Warning: Sallyport: would be denied by warns\/would/);
+      const events = scene.cluster.auditEvents(
+        ({ verb, objectRef }) => verb === 'create' && objectRef?.name === 'warned',
+      );
+      const annotations = events.at(-1)?.annotations ?? {};
+      assert.equal(annotations['policy.sallyport.dev/decision'], `Allow ${scene.namespace}/write`);
+      assert.match(annotations['policy.sallyport.dev/would-be'] ?? '', /Audit Deny audits\/would/);
+    } finally {
+      await scene.cluster.kubectl(['delete', 'agentpolicy', 'warns', 'audits']);
+    }
+  });
+});
+
 describe('others', () => {
   it('are never asked about', async () => {
     const before = (await scene.gateway.probe('/metrics')).body;
@@ -188,5 +281,14 @@ describe('others', () => {
     const person = `{apiVersion: v1, kind: ConfigMap, metadata: {name: later, namespace: ${scene.namespace}}}`;
     await scene.cluster.apply(person);
     refused(await direct(['create', 'configmap', 'agent', '--from-literal=a=1']), /failed calling webhook/);
+    // Policies can be mended meanwhile; one that does not compile allows nothing.
+    await scene.cluster.apply(`
+apiVersion: sallyport.dev/v1alpha1
+kind: AgentPolicy
+metadata: {name: later}
+spec:
+  subjects: [{kind: Group, name: some}]
+  rules: [{name: odd, action: Deny, match: {verbs: [get], apiGroups: [""], resources: [pods]}, matchConditions: [{name: c, expression: "objct.x"}]}]
+`);
   });
 });

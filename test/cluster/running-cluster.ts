@@ -35,6 +35,7 @@ export interface AuditEvent {
   responseStatus?: { code?: number; reason?: string; message?: string };
   requestObject?: unknown;
   responseObject?: unknown;
+  annotations?: Record<string, string>;
 }
 
 /** What can be done with a cluster that runs, whoever started it. */
