@@ -19,22 +19,19 @@ import { SessionTokens } from '../identity/session-token.ts';
 import { SessionUpkeep } from '../identity/session-upkeep.ts';
 import { boundsFor, Informer } from '../kubernetes/informer.ts';
 import type { Transport } from '../kubernetes/transport.ts';
-import type { Logger } from '../observe/log.ts';
 import type { Own } from '../upstream/own.ts';
 import { OWN_KINDS } from '../upstream/own-kinds.ts';
 import { secretStore } from '../upstream/secret-store.ts';
 import { sessionStore } from '../upstream/session-store.ts';
 import type { EndpointHandler } from './endpoints.ts';
+import { type WatchFailureOptions, watchFailure } from './watch-failure.ts';
 
-export interface AgentSessionsOptions {
+export interface AgentSessionsOptions extends WatchFailureOptions {
   readonly configuration: SessionsConfiguration;
   readonly audience: string;
   readonly installationKey: Buffer;
   readonly transport: Transport;
   readonly own: Own;
-  readonly log: Logger;
-  /** Told of every failure of a watch; it is begun anew whatever happens. */
-  readonly onFailure?: (error: Error) => void;
 }
 
 /** Agent sessions as the gateway runs them: the watches that feed the registry, the endpoint, the upkeep. */
@@ -146,10 +143,7 @@ function watchOwn<T>(
     bounds: boundsFor(options.configuration.staleAfter),
     accept,
     handlers,
-    onFailure: (error, failures) => {
-      options.log.warn({ error, failures, informer: kind }, 'a watch failed and is begun anew');
-      options.onFailure?.(error);
-    },
+    onFailure: watchFailure(options, kind),
   });
 }
 

@@ -142,6 +142,7 @@ export async function startGateway(
     transport,
     own,
     log,
+    metrics,
     onFailure,
   });
   const authenticator = createAuthenticator(identity, {

@@ -1,9 +1,9 @@
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApiServerFiles, type AuditLevel, writeApiServerFiles } from './api-server-files.ts';
 import { Daemon } from './daemon.ts';
+import { freePort } from './free-port.ts';
 import type { Guardian } from './guardian.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import type { ProcessRecord } from './process-record.ts';
@@ -160,15 +160,5 @@ async function answers(url: string, ca: string): Promise<boolean> {
     });
     asked.on('error', () => resolve(false)).on('timeout', () => asked.destroy(new Error('no answer')));
     asked.end();
-  });
-}
-
-async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject).listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
   });
 }

@@ -3,13 +3,12 @@ import { Approved } from '../../identity/approved.ts';
 import type { UpstreamName } from '../../identity/upstream-name.ts';
 import type { Informer } from '../../kubernetes/informer.ts';
 import type { Transport } from '../../kubernetes/transport.ts';
-import type { Logger } from '../../observe/log.ts';
-import type { Metrics } from '../../observe/metrics.ts';
 import type { Forward } from '../../upstream/forward.ts';
 import type { Own } from '../../upstream/own.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Masking } from '../masking/masking.ts';
+import { type WatchFailureOptions, watchFailure } from '../watch-failure.ts';
 import { Asker } from './asker.ts';
 import { Audit } from './audit.ts';
 import { ApprovalBook } from './book.ts';
@@ -21,7 +20,7 @@ import { Outcomes } from './outcomes.ts';
 import { Taker } from './taker.ts';
 import { Targets } from './target.ts';
 
-export interface ApprovalsOptions {
+export interface ApprovalsOptions extends WatchFailureOptions {
   readonly configuration: GatewayConfiguration['approvals'];
   readonly installationKey: Buffer;
   readonly transport: Transport;
@@ -32,10 +31,6 @@ export interface ApprovalsOptions {
   readonly masking: Masking;
   via(name: UpstreamName): string;
   servedByAPIServer(group: string, version: string): boolean;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  /** Told of every failure of the watch; it is begun anew whatever happens. */
-  readonly onFailure: (error: Error) => void;
 }
 
 export interface Approvals {
@@ -56,11 +51,7 @@ export function approvals(options: ApprovalsOptions): Approvals {
   const book = new ApprovalBook({
     transport: options.transport,
     ...configuration,
-    onFailure: (error, failures) => {
-      log.warn({ error, failures, informer: 'ApprovalRequest' }, 'a watch failed and is begun anew');
-      metrics.watchFailures.inc('ApprovalRequest');
-      options.onFailure(error);
-    },
+    onFailure: watchFailure(options, 'ApprovalRequest'),
   });
   const targets = new Targets({ ...options, key });
   const { diffDirectory } = configuration;

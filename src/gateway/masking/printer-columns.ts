@@ -3,17 +3,13 @@ import { boundsFor, Informer } from '../../kubernetes/informer.ts';
 import type { Transport } from '../../kubernetes/transport.ts';
 import { readPrinterColumn } from '../../masking/printer-column.ts';
 import type { TableColumn } from '../../masking/table-mask.ts';
-import type { Logger } from '../../observe/log.ts';
-import type { Metrics } from '../../observe/metrics.ts';
 import type { Operation } from '../../request/operation.ts';
+import { type WatchFailureOptions, watchFailure } from '../watch-failure.ts';
 
-export interface PrinterColumnsOptions {
+export interface PrinterColumnsOptions extends WatchFailureOptions {
   readonly transport: Transport;
-  readonly log: Logger;
-  readonly metrics: Metrics;
   /** Milliseconds after which what the watch holds is not trusted. */
   readonly staleAfter: number;
-  readonly onFailure?: (error: Error) => void;
 }
 
 /** Of a CRD no more is kept than this: columns by version. */
@@ -41,7 +37,8 @@ export class PrinterColumns {
   readonly informer: Informer<Definition>;
   readonly #staleAfter: number;
 
-  constructor({ transport, log, metrics, staleAfter, onFailure }: PrinterColumnsOptions) {
+  constructor(options: PrinterColumnsOptions) {
+    const { transport, staleAfter } = options;
     this.#staleAfter = staleAfter;
     this.informer = new Informer<Definition>(transport, {
       name: NAME,
@@ -49,11 +46,7 @@ export class PrinterColumns {
       bounds: { ...boundsFor(staleAfter), pageSize: PAGE },
       accept: readDefinition,
       handlers: {},
-      onFailure: (error, failures) => {
-        metrics.watchFailures.inc(NAME);
-        log.warn({ error, failures, informer: NAME }, 'a watch failed and is begun anew');
-        onFailure?.(error);
-      },
+      onFailure: watchFailure(options, NAME),
     });
   }
 
