@@ -11,8 +11,8 @@ import { number, percent, ratio, signed, spread } from './words.ts';
 const MORE_POLICIES = 199;
 const CONNECTIONS: Readonly<Record<Protocol, number>> = { 'HTTP/1.1': 32, 'HTTP/2': 4 };
 const PARALLEL = 32;
-/** Requests that are not counted, before those that are. */
-const WARM_SECONDS = 0.5;
+/** Seconds of requests that are not counted, before those that are: in them the connections are made. */
+const BREATH = 0.4;
 
 interface Variant {
   readonly name: string;
@@ -20,109 +20,103 @@ interface Variant {
   readonly endpoint: Endpoint;
   /** Undefined for direct: there is no process between. */
   readonly usage: ProcessUsage | undefined;
-  readonly policies: number;
-  channel: number;
+  /** In force while it is measured; undefined where none has a say. */
+  readonly policies: number | undefined;
   saturation: number;
-  /** One each round. */
+  /** One each round; not a number for a round in which it had no place. */
   readonly cpu: number[];
   readonly p50: number[];
   readonly p99: number[];
   failed: number;
 }
 
-/** Each round measures every variant once. */
+/** Each round measures every variant that has a place in it once. */
 interface Size {
+  /** With 200 policies so many, with one half of them before and half after. */
   readonly rounds: number;
   readonly seconds: number;
   readonly saturationSeconds: number;
+  /** Requests of each variant before anything is counted: until then the compilers still work, and that is no request's cost. */
+  readonly warmRequests: number;
 }
 
 /** CPU time and added latency of a small GET, side by side. */
 export const get = part<Size>(
   'get',
   {
-    full: { rounds: 5, seconds: 3, saturationSeconds: 2 },
-    quick: { rounds: 1, seconds: 1, saturationSeconds: 0.5 },
+    full: { rounds: 6, seconds: 2, saturationSeconds: 2, warmRequests: 3_000 },
+    quick: { rounds: 2, seconds: 0.5, saturationSeconds: 0.5, warmRequests: 50 },
   },
   async (bed, size) => {
-    const variants = await variantsOf(bed);
-    await inPolicyOrder(bed, variants, 0, async (one) => {
-      one.channel = await bed.load.do('open', one.endpoint, one.protocol, CONNECTIONS[one.protocol]);
-      // Once to let the compilers see what is hot, once to measure.
-      await bed.load.do('saturate', one.channel, bed.small, PARALLEL, size.saturationSeconds);
-      one.saturation = await bed.load.do('saturate', one.channel, bed.small, PARALLEL, size.saturationSeconds);
-      bed.gateway.log.length = 0;
-    });
-    const rate = Math.max(20, Math.floor(Math.min(...variants.map((one) => one.saturation)) / 20) * 10);
-    for (let round = 0; round < size.rounds; round++) {
-      await inPolicyOrder(bed, variants, round, (one) => measure(bed, one, rate, size.seconds));
+    const variants = await variantsOf(bed, size);
+    const few = variants.filter((one) => one.policies !== 1 + MORE_POLICIES);
+    const lots = variants.filter((one) => one.policies !== 1);
+    for (const one of few) await warm(bed, one, size);
+    const rate = Math.max(20, Math.floor(Math.min(...few.map((one) => one.saturation)) / 20) * 10);
+    const rounds = async (phase: readonly Variant[], from: number, to: number): Promise<void> => {
+      for (let round = from; round < to; round++) {
+        // The order turns from round to round, so that what wanders slowly (other load, clock rate) is nobody's own.
+        for (const one of turned(phase, round)) await measure(bed, one, round, rate, size.seconds);
+      }
+    };
+    // Few, many, few: what goes on getting faster or slower with time does so for both alike.
+    const half = Math.ceil(size.rounds / 2);
+    await rounds(few, 0, half);
+    await addPolicies(bed.cluster, bed.gateway, MORE_POLICIES);
+    try {
+      await settled(new ProcessUsage(bed.gateway.pid));
+      for (const one of lots.filter((each) => each.policies !== undefined)) await warm(bed, one, size);
+      await rounds(lots, half, half + size.rounds);
+    } finally {
+      await removePolicies(bed.cluster, bed.gateway, MORE_POLICIES);
     }
-    for (const one of variants) await bed.load.do('close', one.channel);
+    await settled(new ProcessUsage(bed.gateway.pid));
+    await rounds(few, half + size.rounds, 2 * size.rounds);
     return sectionOf(bed, size, variants, rate);
   },
 );
 
-async function variantsOf(bed: Bed): Promise<Variant[]> {
+async function variantsOf(bed: Bed, size: Size): Promise<Variant[]> {
   const proxy = await bed.startKubectlProxy();
   const nginx = await bed.startNginx();
   const gateway = new ProcessUsage(bed.gateway.pid);
   const variants: Variant[] = [];
-  const add = (name: string, protocol: Protocol, endpoint: Endpoint, usage?: ProcessUsage, policies = 1): void => {
+  const rounds = (): number[] => Array.from({ length: 2 * size.rounds }, () => Number.NaN);
+  const add = (
+    name: string,
+    protocol: Protocol,
+    endpoint: Endpoint,
+    usage: ProcessUsage | undefined,
+    policies?: number,
+  ): void => {
     variants.push({
       name,
       protocol,
       endpoint,
       usage,
       policies,
-      channel: 0,
       saturation: 0,
-      cpu: [],
-      p50: [],
-      p99: [],
+      cpu: rounds(),
+      p50: rounds(),
+      p99: rounds(),
       failed: 0,
     });
   };
   for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
-    add('direct', protocol, bed.direct);
+    add('direct', protocol, bed.direct, undefined);
     // Without TLS it offers HTTP/1.1 only.
     if (protocol === 'HTTP/1.1') add('kubectl proxy', protocol, proxy.endpoint, new ProcessUsage(proxy.pid));
     if (nginx !== undefined) add('nginx', protocol, nginx.endpoint, new ProcessUsage(nginx.pid));
-    add('gateway, 1 policy', protocol, bed.unmasked(bed.gateway), gateway);
-    add('gateway, default masks', protocol, bed.through(bed.gateway), gateway);
+    add('gateway, 1 policy', protocol, bed.unmasked(bed.gateway), gateway, 1);
+    add('gateway, default masks', protocol, bed.through(bed.gateway), gateway, 1);
     add('gateway, 200 policies', protocol, bed.unmasked(bed.gateway), gateway, 1 + MORE_POLICIES);
   }
   return variants;
 }
 
-/**
- * Every variant once. The order turns from round to round, so that what wanders slowly (other load, clock rate) is
- * nobody's own; the same gateway process runs with few and with many policies, first one way, then the other.
- */
-async function inPolicyOrder(
-  bed: Bed,
-  variants: readonly Variant[],
-  round: number,
-  work: (one: Variant) => Promise<void>,
-): Promise<void> {
-  const turn = round % variants.length;
-  const order = [...variants.slice(turn), ...variants.slice(0, turn)];
-  const few = order.filter((one) => one.policies === 1);
-  const lots = order.filter((one) => one.policies > 1);
-  const withLots = async (): Promise<void> => {
-    await addPolicies(bed.cluster, bed.gateway, MORE_POLICIES);
-    await settled(new ProcessUsage(bed.gateway.pid));
-    try {
-      for (const one of lots) await work(one);
-    } finally {
-      await removePolicies(bed.cluster, bed.gateway, MORE_POLICIES);
-      await settled(new ProcessUsage(bed.gateway.pid));
-    }
-  };
-  if (round % 2 === 1) await withLots();
-  // Those with one policy beside those with 200: their ratio is the finest one asked for.
-  const rank = (one: Variant): number => (one.name.startsWith('gateway') ? 1 : 0);
-  for (const one of few.toSorted((a, b) => (round % 2 === 1 ? rank(b) - rank(a) : rank(a) - rank(b)))) await work(one);
-  if (round % 2 === 0) await withLots();
+function turned<Item>(items: readonly Item[], by: number): Item[] {
+  const at = by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
 }
 
 /** Until the gateway has written what it says of new policies into their status: that is no request's work. */
@@ -134,15 +128,35 @@ async function settled(usage: ProcessUsage): Promise<void> {
   }
 }
 
-async function measure(bed: Bed, one: Variant, rate: number, seconds: number): Promise<void> {
-  await bed.load.do('paced', one.channel, bed.small, rate, WARM_SECONDS);
-  const before = one.usage?.cpu() ?? 0;
-  const { latencies, failed } = await bed.load.do('paced', one.channel, bed.small, rate, seconds);
-  const spent = (one.usage?.cpu() ?? 0) - before;
-  one.cpu.push(one.usage === undefined ? Number.NaN : spent / (latencies.length + failed));
-  one.p50.push(quantile(latencies, 0.5));
-  one.p99.push(quantile(latencies, 0.99));
-  one.failed += failed;
+/** All that goes before what counts; what one way bears at most is found out on the way. */
+async function warm(bed: Bed, one: Variant, size: Size): Promise<void> {
+  await withChannel(bed, one, async (channel) => {
+    for (let done = 0; done < size.warmRequests; ) {
+      const rate = await bed.load.do('saturate', channel, bed.small, PARALLEL, size.saturationSeconds);
+      done += Math.max(1, rate * size.saturationSeconds);
+    }
+    one.saturation = await bed.load.do('saturate', channel, bed.small, PARALLEL, size.saturationSeconds);
+  });
+}
+
+async function measure(bed: Bed, one: Variant, round: number, rate: number, seconds: number): Promise<void> {
+  await withChannel(bed, one, async (channel) => {
+    await bed.load.do('paced', channel, bed.small, rate, BREATH);
+    const before = one.usage?.cpu() ?? 0;
+    const { latencies, failed } = await bed.load.do('paced', channel, bed.small, rate, seconds);
+    const spent = (one.usage?.cpu() ?? 0) - before;
+    one.cpu[round] = one.usage === undefined ? Number.NaN : spent / (latencies.length + failed);
+    one.p50[round] = quantile(latencies, 0.5);
+    one.p99[round] = quantile(latencies, 0.99);
+    one.failed += failed;
+  });
+}
+
+/** Connections of its own, closed again: idle ones some of the servers would close by themselves. */
+async function withChannel(bed: Bed, one: Variant, use: (channel: number) => Promise<void>): Promise<void> {
+  const channel = await bed.load.do('open', one.endpoint, one.protocol, CONNECTIONS[one.protocol]);
+  await use(channel);
+  await bed.load.do('close', channel);
   bed.gateway.log.length = 0;
 }
 
@@ -167,7 +181,8 @@ function sectionOf(bed: Bed, size: Size, variants: readonly Variant[], rate: num
     ];
   });
   const notes = [
-    `Open loop at ${rate} requests a second, half of the slowest one's saturation; ${size.rounds} rounds of ${size.seconds} s each, in turning order; medians of the rounds (spread: the middle half of them), ratios within a round. ` +
+    `Open loop at ${rate} requests a second, half of the slowest one's saturation; rounds of ${size.seconds} s each, in turning order: ${size.rounds / 2} with one policy, ${size.rounds} with 200, and again ${size.rounds / 2} with one; ` +
+      `each way has had ${size.warmRequests} requests before, which are not counted. Medians of the rounds (spread: the middle half of them); "× kubectl proxy" and added latency are of one round each, 200 policies against one of the medians. ` +
       'Latency counts from the moment at which a request was due.',
     'CPU is user and system time of the proxy process, its threads and workers. The gateway logs every request, as it does by default. ' +
       'All 200 policies name the caller. Saturation is with 32 requests at once, clients and API server on the same cores.',
@@ -202,7 +217,7 @@ function mustsOf(find: (name: string, protocol: Protocol) => Variant, reference:
   return (['HTTP/1.1', 'HTTP/2'] as const).flatMap((protocol) => {
     const one = find('gateway, 1 policy', protocol);
     const times = medianRatio(one.cpu, reference.cpu);
-    const more = medianRatio(find('gateway, 200 policies', protocol).cpu, one.cpu) - 1;
+    const more = median(find('gateway, 200 policies', protocol).cpu) / median(one.cpu) - 1;
     return [
       {
         what: `CPU of a small GET, ${protocol}: at most 2.2 × kubectl proxy (aim 1.6)`,

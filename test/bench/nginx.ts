@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CertificateAuthority } from '../cluster/certificates.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import { freePort } from '../cluster/free-port.ts';
 import type { RunningProxy } from './running-proxy.ts';
 
 const run = promisify(execFile);
@@ -127,17 +127,6 @@ ${lines.join('\n')}
   }
 }
 `;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 async function listens(port: number): Promise<boolean> {

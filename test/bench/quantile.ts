@@ -5,10 +5,10 @@ export function quantile(values: readonly number[] | Float64Array, share: number
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))]!;
 }
 
-/** The middle one, or the mean of the two middle ones. NaN of none. */
+/** The middle one, or the mean of the two middle ones, of those that are numbers. NaN of none. */
 export function median(values: readonly number[]): number {
-  if (values.length === 0) return Number.NaN;
-  const sorted = Float64Array.from(values).sort();
+  const sorted = Float64Array.from(values.filter((value) => !Number.isNaN(value))).sort();
+  if (sorted.length === 0) return Number.NaN;
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
