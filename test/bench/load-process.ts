@@ -30,14 +30,17 @@ const tasks: Promised<LoadTasks> = {
   paced: (channel, path, rate, seconds) => pacedLoad(channels.get(channel)!, path, rate, seconds),
   read: (channel, path, until) => read(channels.get(channel)!, path, until),
   async openWatches(endpoint, protocol, path, count, perConnection) {
-    crowd = new WatchCrowd();
     await crowd.open(endpoint, protocol, path, count, perConnection);
   },
   async fanOut(writer, object) {
     const mark = randomUUID();
     return await crowd.hear(mark, () => annotate(writer, object, mark));
   },
-  closeWatches: () => crowd.close(),
+  async closeWatches() {
+    const ended = crowd;
+    crowd = new WatchCrowd();
+    await ended.close();
+  },
 };
 
 function read(channel: Channel, path: string, until?: string): Promise<{ milliseconds: number; bytes: number }> {

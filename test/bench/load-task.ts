@@ -9,6 +9,7 @@ export interface LoadTasks {
   paced(channel: number, path: string, rate: number, seconds: number): { latencies: Float64Array; failed: number };
   /** Reads one answer, up to its end or, where given, up to the bytes that end what is wanted of a stream. */
   read(channel: number, path: string, until?: string): { milliseconds: number; bytes: number };
+  /** So many more. */
   openWatches(endpoint: Endpoint, protocol: Protocol, path: string, count: number, perConnection: number): void;
   /** Changes the object by a merge patch sent to `writer`; gives the delay of each watch, in milliseconds. */
   fanOut(writer: Endpoint, object: string): number[];

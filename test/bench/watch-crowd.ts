@@ -11,6 +11,7 @@ export class WatchCrowd {
   count = 0;
 
   /**
+   * Opens so many more.
    * @param perConnection watches on one connection; over HTTP/1.1 always one
    * @param path of a watch whose first event tells that it is open
    */
@@ -22,6 +23,7 @@ export class WatchCrowd {
     perConnection: number,
   ): Promise<void> {
     const connections = protocol === 'HTTP/1.1' ? count : Math.ceil(count / perConnection);
+    const all = this.count + count;
     // A few handshakes at a time: all at once would run into the handshake time-out on a busy machine.
     for (let begun = 0; begun < connections; begun += 20) {
       const batch = Math.min(20, connections - begun);
@@ -29,7 +31,7 @@ export class WatchCrowd {
         Array.from({ length: batch }, async () => {
           const channel = await openChannel(endpoint, protocol, 1);
           this.#channels.push(channel);
-          const share = protocol === 'HTTP/1.1' ? 1 : Math.min(perConnection, count - this.count);
+          const share = protocol === 'HTTP/1.1' ? 1 : Math.min(perConnection, all - this.count);
           this.count += share;
           await Promise.all(Array.from({ length: share }, () => this.#watch(channel, path)));
         }),
