@@ -13,7 +13,12 @@ export const upstream = z.strictObject({
     .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/)
     .default('sallyport-system')
     .describe('The gateway’s namespace: sessions, keys; closed to every governed caller by bedrock.'),
-  maxConnections: z.int().min(1).max(65_535).default(4_096).describe('Connections to the API server at most.'),
+  maxConnections: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(4_096)
+    .describe('Connections to the API server at most: so many for reads, so many for all else; watches share a few.'),
   connectTimeout: duration('5s', { min: '100ms', max: '1m' }).describe('TCP and TLS to the API server.'),
   requestTimeout: duration('65s', { min: '1s', max: '10m' }).describe(
     'From the request’s last byte to the answer’s first; never applies to a watch, a log or a stream once it answers.',

@@ -1,11 +1,12 @@
 import type { Writable } from 'node:stream';
 import type { Flow } from '../upstream/forward.ts';
 import type { ClientResponse } from './exchange.ts';
+import { giveBack, PASSING, takeBuffer } from './passing-buffers.ts';
 import { passedOn } from './short-lived.ts';
 
-/** Bytes gathered at most before they are written: with more, the client waits while it could decrypt what is there. */
-const MOST_GATHERED = 32 * 1024;
-/** Bytes that may wait for the client before the API server is made to wait; with the above, what one answer holds. */
+/** Less than this is written from memory of its own: a buffer that has to come back is not worth it. */
+const SHORT = 8 * 1024;
+/** Bytes that may wait for the client before the API server is made to wait; with one buffer, what one answer holds. */
 const MOST_WAITING = 480 * 1024;
 
 /**
@@ -17,10 +18,11 @@ export class Outlet {
   readonly #response: ClientResponse;
   readonly #flow: Flow;
   readonly #stallTimeout: number;
-  #gathered: Buffer[] = [];
+  #buffer: Buffer | undefined;
   #size = 0;
   #scheduled: NodeJS.Immediate | undefined;
   #stall: NodeJS.Timeout | undefined;
+  #closed = false;
   bytes = 0;
 
   /** @param stallTimeout milliseconds for which the client may take no byte of what waits for it */
@@ -30,22 +32,24 @@ export class Outlet {
     this.#stallTimeout = stallTimeout;
   }
 
+  /** @param chunk is copied: it need not outlast the call */
   write(chunk: Buffer): void {
-    if (chunk.length === 0) return;
     this.bytes += chunk.length;
-    this.#size += chunk.length;
-    this.#gathered.push(chunk);
-    if (this.#size >= MOST_GATHERED) this.#flush();
-    else this.#scheduled ??= setImmediate(this.#flush);
+    for (let at = 0; at < chunk.length && !this.#closed; ) {
+      this.#buffer ??= takeBuffer();
+      const end = Math.min(chunk.length, at + PASSING - this.#size);
+      chunk.copy(this.#buffer, this.#size, at, end);
+      this.#size += end - at;
+      at = end;
+      if (this.#size === PASSING) this.#flush();
+    }
+    if (this.#size > 0) this.#scheduled ??= setImmediate(this.#flush);
   }
 
   end(): void {
-    const [only] = this.#gathered;
-    if (this.#gathered.length === 1) {
-      this.#forget();
-      // Head and body of a short answer in one write.
-      (this.#response as Writable).end(only);
-    } else {
+    // Head and body of a short answer in one write.
+    if (this.#size > 0 && this.#size <= SHORT) (this.#response as Writable).end(this.#short());
+    else {
       this.#flush();
       this.#response.end();
     }
@@ -53,21 +57,30 @@ export class Outlet {
 
   /** Nothing more is written. */
   close(): void {
-    this.#forget();
+    this.#closed = true;
+    this.#unschedule();
+    if (this.#buffer !== undefined) giveBack(this.#buffer);
+    this.#buffer = undefined;
+    this.#size = 0;
     clearTimeout(this.#stall);
   }
 
   readonly #flush = (): void => {
+    this.#unschedule();
+    const size = this.#size;
+    if (size === 0) return;
     const response = this.#response as Writable;
-    const gathered = this.#gathered;
-    passedOn(this.#size);
-    this.#forget();
-    let waiting = false;
-    // Over HTTP/1.1 node corks the socket until the turn ends; the response's own cork would hide how much waits there.
-    const cork = gathered.length > 1 && 'stream' in response;
-    if (cork) response.cork();
-    for (const chunk of gathered) waiting = !response.write(chunk);
-    if (cork) response.uncork();
+    passedOn(size);
+    let waiting: boolean;
+    if (size <= SHORT) waiting = !response.write(this.#short());
+    else {
+      const buffer = this.#buffer!;
+      this.#buffer = undefined;
+      this.#size = 0;
+      waiting = !response.write(buffer.subarray(0, size), (error) => {
+        if (error === undefined || error === null) giveBack(buffer);
+      });
+    }
     if (!waiting || this.#stall !== undefined || response.writableLength < MOST_WAITING) return;
     this.#flow.pause();
     this.#stall = setTimeout(() => response.destroy(), this.#stallTimeout);
@@ -80,9 +93,17 @@ export class Outlet {
     this.#flow.resume();
   };
 
-  #forget(): void {
-    this.#gathered = [];
+  /** What was gathered, in memory of its own. */
+  #short(): Buffer {
+    this.#unschedule();
+    const bytes = Buffer.from(this.#buffer!.subarray(0, this.#size));
+    giveBack(this.#buffer!);
+    this.#buffer = undefined;
     this.#size = 0;
+    return bytes;
+  }
+
+  #unschedule(): void {
     if (this.#scheduled !== undefined) clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
   }

@@ -160,7 +160,8 @@ export function relay(
         fail(error);
       }
     },
-    data: (chunk) => (slices === undefined ? pass(chunk) : slices.push(chunk)),
+    // What is worked on may be kept for a while: the chunk is its reader's.
+    data: (chunk) => (slices === undefined ? pass(chunk) : slices.push(Buffer.from(chunk))),
     end: () => (slices === undefined ? complete() : slices.whenDone(complete)),
     // What came before it was broken off passes; it does not make the answer whole.
     fail: (error) => (slices === undefined ? fail(error) : slices.whenDone(() => fail(error))),

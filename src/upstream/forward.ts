@@ -5,6 +5,7 @@ import { SallyportError } from '../errors.ts';
 import type { UpstreamName } from '../identity/upstream-name.ts';
 import type { Connection } from '../kubernetes/connection.ts';
 import { assertIdentity, identityHeaders } from './identity-headers.ts';
+import { ReadConnections } from './read-connections.ts';
 import { WatchConnections } from './watch-connections.ts';
 
 export interface ForwardOptions {
@@ -43,6 +44,7 @@ export interface ResponseSink {
   sent?(): void;
   /** @param headers flat (name, value, …), as sent. */
   head(status: number, headers: string[], flow: Flow): void;
+  /** @param chunk valid until the call returns: whoever keeps it copies it */
   data(chunk: Buffer): void;
   end(): void;
   fail(error: SallyportError): void;
@@ -57,7 +59,9 @@ export interface ForwardCall {
 export class Forward {
   readonly #connection: Connection;
   readonly #options: ForwardOptions;
+  /** For what has a body, or may change something. */
   #pool: Pool;
+  #reads: ReadConnections;
   #watches: WatchConnections;
   #trust: number;
 
@@ -65,7 +69,7 @@ export class Forward {
     this.#connection = connection;
     this.#options = options;
     this.#trust = this.#connection.trustRevision();
-    [this.#pool, this.#watches] = this.#open();
+    [this.#pool, this.#reads, this.#watches] = this.#open();
   }
 
   /** Sends, and feeds the answer to the sink. A request that cannot have been acted on is tried once more. */
@@ -94,7 +98,7 @@ export class Forward {
         },
         data: (chunk) => {
           size += chunk.length;
-          if (size <= limit) return void chunks.push(chunk);
+          if (size <= limit) return void chunks.push(Buffer.from(chunk));
           call.abort();
           reject(new SallyportError('SP_UPSTREAM_UNREACHABLE', `the API server's answer is over ${limit} bytes`));
         },
@@ -119,6 +123,7 @@ export class Forward {
 
   async close(): Promise<void> {
     this.#watches.destroy();
+    this.#reads.destroy();
     await this.#pool.destroy();
   }
 
@@ -133,14 +138,25 @@ export class Forward {
 
   #dispatch(outgoing: Outgoing, headers: string[], attempt: Attempt): void {
     this.#refreshTrust();
-    if (outgoing.watch === true && outgoing.method === 'GET' && outgoing.body === null) {
-      this.#watches.dispatch(outgoing.target, headers, attempt).then(
+    const { method, target, body, watch } = outgoing;
+    if (body !== null || (method !== 'GET' && method !== 'HEAD')) this.#dispatchPooled(outgoing, headers, attempt);
+    else if (watch !== true || method === 'HEAD') this.#read(outgoing, headers, attempt);
+    else {
+      this.#watches.dispatch(target, headers, attempt).then(
         (sent) => {
-          if (!sent) this.#dispatchPooled(outgoing, headers, attempt);
+          if (!sent) this.#read(outgoing, headers, attempt);
         },
         (error: unknown) => attempt.onResponseError(undefined, error as Error),
       );
-    } else this.#dispatchPooled(outgoing, headers, attempt);
+    }
+  }
+
+  #read({ method, target }: Outgoing, headers: string[], attempt: Attempt): void {
+    try {
+      this.#reads.dispatch({ method, target, headers }, attempt);
+    } catch (error) {
+      attempt.onResponseError(undefined, error as Error);
+    }
   }
 
   #dispatchPooled(outgoing: Outgoing, headers: string[], attempt: Attempt): void {
@@ -159,9 +175,9 @@ export class Forward {
     }
   }
 
-  #open(): [Pool, WatchConnections] {
+  #open(): [Pool, ReadConnections, WatchConnections] {
     const { server, serverName } = this.#connection;
-    const { connectTimeout, requestTimeout } = this.#options;
+    const { connectTimeout, requestTimeout, maxConnections } = this.#options;
     const certificate = this.#connection.clientCertificate();
     const ca = this.#connection.ca();
     // One for all connections: made anew for each, the parsed CA alone would be 20 KB of every one.
@@ -170,11 +186,11 @@ export class Forward {
       ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key }),
     });
     const pool = new Pool(server, {
-      connections: this.#options.maxConnections,
+      connections: maxConnections,
       pipelining: 1,
       allowH2: false,
       headersTimeout: requestTimeout,
-      // A watch may be silent for as long as nothing happens: silence is not a fault.
+      // An answer may take as long as it takes: silence is not a fault.
       bodyTimeout: 0,
       keepAliveTimeout: 30_000,
       maxHeaderSize: 128 * 1024,
@@ -184,7 +200,8 @@ export class Forward {
         secureContext,
       },
     });
-    return [pool, new WatchConnections({ server, serverName, secureContext, connectTimeout, requestTimeout })];
+    const dial = { server, serverName, secureContext, connectTimeout, requestTimeout };
+    return [pool, new ReadConnections({ ...dial, maxConnections }), new WatchConnections(dial)];
   }
 
   /** A rotated CA or client certificate gets new connections; what is under way on the old one ends in its own time. */
@@ -192,9 +209,10 @@ export class Forward {
     const trust = this.#connection.trustRevision();
     if (trust === this.#trust) return;
     this.#trust = trust;
-    const [pool, watches] = [this.#pool, this.#watches];
-    [this.#pool, this.#watches] = this.#open();
+    const [pool, reads, watches] = [this.#pool, this.#reads, this.#watches];
+    [this.#pool, this.#reads, this.#watches] = this.#open();
     pool.close().catch(() => {});
+    reads.retire();
     watches.retire();
   }
 }

@@ -1,14 +1,8 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants, connect as http2 } from 'node:http2';
-import { isIP } from 'node:net';
-import { type SecureContext, type TLSSocket, connect as tls } from 'node:tls';
 import type { Dispatcher } from 'undici';
+import { type DialOptions, dialTLS, failure } from './tls-dial.ts';
 
-export interface WatchConnectionsOptions {
-  readonly server: URL;
-  readonly serverName: string | undefined;
-  readonly secureContext: SecureContext;
-  /** Milliseconds for TCP and TLS. */
-  readonly connectTimeout: number;
+export interface WatchConnectionsOptions extends DialOptions {
   /** Milliseconds from the request to the answer's first byte. */
   readonly requestTimeout: number;
   /** Milliseconds of silence after which a connection is asked for a sign of life, and again until it is given up. */
@@ -112,7 +106,7 @@ export class WatchConnections {
   }
 
   async #connect(): Promise<Shared | undefined> {
-    const socket = await this.#socket();
+    const socket = await dialTLS(this.#options, { protocols: ['h2', 'http/1.1'] });
     if (socket.alpnProtocol !== 'h2') {
       socket.destroy();
       this.#http1Until = performance.now() + HTTP1_FOR;
@@ -136,33 +130,6 @@ export class WatchConnections {
     this.#shared.add(shared);
     if (this.#closed) session.close();
     return shared;
-  }
-
-  #socket(): Promise<TLSSocket> {
-    const { server, serverName, secureContext, connectTimeout } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
-    const host = server.hostname.replace(/^\[|\]$/g, '');
-    const socket = tls({
-      host,
-      port: server.port === '' ? 443 : Number(server.port),
-      // RFC 6066 3: an address is no server name; it is then checked as the address that was dialled.
-      servername: serverName ?? (isIP(host) === 0 ? host : ''),
-      secureContext,
-      ALPNProtocols: ['h2', 'http/1.1'],
-    });
-    socket.setNoDelay(true);
-    const timer = setTimeout(() => socket.destroy(failure('ETIMEDOUT', 'no connection in time')), connectTimeout);
-    socket.once('secureConnect', () => {
-      clearTimeout(timer);
-      socket.off('error', reject);
-      resolve(socket);
-    });
-    socket.once('error', reject);
-    socket.once('close', () => {
-      clearTimeout(timer);
-      reject(failure('ECONNRESET', 'the connection was closed while it was made'));
-    });
-    return promise;
   }
 
   #send(shared: Shared, target: string, headers: readonly string[], handler: Dispatcher.DispatchHandler): void {
@@ -261,10 +228,6 @@ function keepAlive(session: ClientHttp2Session, interval: number): void {
     });
   }, interval).unref();
   session.once('close', () => clearInterval(timer));
-}
-
-function failure(code: string, message: string, cause?: Error): Error {
-  return Object.assign(new Error(message, cause === undefined ? {} : { cause }), { code });
 }
 
 /** Of a stream or a connection, in the one code that callers know for it. */

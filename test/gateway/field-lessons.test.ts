@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sharedCluster } from '../cluster/cluster.ts';
+import { type AuditEvent, sharedCluster } from '../cluster/cluster.ts';
 import { RawConnection, rawRequest } from './raw-connection.ts';
 import { Scene } from './scene.ts';
 import { WireTap } from './wire-tap.ts';
@@ -170,11 +170,19 @@ describe('lessons from the field', { timeout: 120_000 }, () => {
 
   it('kyverno#8974: no object is made for a request', async () => {
     const account = `system:serviceaccount:${scene.gateway.namespace}:sallyport-gateway`;
+    // What it says of policies and rules is written when one changes, those of other tests too: it belongs to no request.
+    const isStatus = (ref: AuditEvent['objectRef']) =>
+      ref?.subresource === 'status' && ['agentpolicies', 'maskingrules'].includes(String(ref.resource));
     const writes = () =>
-      scene.cluster.auditEvents(
-        ({ user, impersonatedUser, verb }) =>
-          user.username === account && impersonatedUser === undefined && !['get', 'list', 'watch'].includes(verb),
-      ).length;
+      scene.cluster
+        .auditEvents(
+          ({ user, impersonatedUser, verb, objectRef }) =>
+            user.username === account &&
+            impersonatedUser === undefined &&
+            !['get', 'list', 'watch'].includes(verb) &&
+            !isStatus(objectRef),
+        )
+        .map(({ verb, objectRef }) => `${verb} ${objectRef?.resource} ${objectRef?.name}`);
     await scene.ask(base);
     const before = writes();
     for (let round = 0; round < 100; round++) {
@@ -182,8 +190,7 @@ describe('lessons from the field', { timeout: 120_000 }, () => {
       await scene.ask(`/api/v1/namespaces/kube-system/secrets/x`, { method: 'DELETE' });
     }
     await sleep(300);
-    // Of 200 requests. The lease of its controller is renewed meanwhile, and statuses of others' policies are written.
-    assert.ok(writes() - before <= 10, `${writes() - before} writes in the gateway's own name`);
+    assert.deepEqual(writes().slice(before.length), [], 'written for 200 requests');
   });
 
   it('headlamp#5494: an answer is passed on as it comes, however large, and waits with its client', async () => {
@@ -203,6 +210,7 @@ describe('lessons from the field', { timeout: 120_000 }, () => {
       most = Math.max(most, resident() - before);
     }
     slow.destroy();
+    console.error('MOST', most, 'before', before);
     // One object of the list is looked at whole, in some forms: what counts is that the list's 99 MiB are nowhere.
     assert.ok(most < 64, `${Math.round(most)} MiB more for a list of 99 MiB that nobody reads`);
   });
