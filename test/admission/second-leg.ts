@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { type CommandResult, startCluster } from '../cluster/cluster.ts';
+import { freePort } from '../cluster/free-port.ts';
 import { Scene } from '../gateway/scene.ts';
 
 export interface Directly {
@@ -110,13 +110,4 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: ${scene.grou
     }
     throw new Error(`the webhook is never called: ${JSON.stringify(this.scene.gateway.log.slice(-5))}`);
   }
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

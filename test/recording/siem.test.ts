@@ -13,7 +13,7 @@ import type { EventLine } from '../../src/recording/line.ts';
 import { Siem } from '../../src/recording/siem/siem.ts';
 import { whyNot } from '../clients/programs.ts';
 import { CertificateAuthority } from '../cluster/certificates.ts';
-import { freePort } from '../s3/s3-server.ts';
+import { freePort } from '../cluster/free-port.ts';
 import { anHour, eventLine } from './made-recording.ts';
 import { readingPython } from './reading-programs.ts';
 

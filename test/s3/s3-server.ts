@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +8,7 @@ import { S3Storage, type S3StorageOptions } from '../../src/recording/storage/s3
 import { S3Client, type S3ClientOptions } from '../../src/recording/storage/s3-client.ts';
 import { CurrentCredentials } from '../../src/recording/storage/s3-credentials.ts';
 import { CertificateAuthority } from '../cluster/certificates.ts';
+import { freePort } from '../cluster/free-port.ts';
 import { Guardian } from '../cluster/guardian.ts';
 import { recordOf } from '../cluster/process-record.ts';
 import { versitygw } from './versitygw.ts';
@@ -149,15 +149,4 @@ export async function startS3Server(options: { folder?: string; args?: readonly 
       rmSync(home, { recursive: true, force: true });
     },
   };
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
