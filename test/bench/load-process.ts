@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { request } from 'node:https';
 import { type Channel, openChannel } from './channel.ts';
 import type { Endpoint } from './endpoint.ts';
-import { pacedLoad, saturate } from './load.ts';
+import { pacedLoad, repeat, saturate } from './load.ts';
 import type { LoadRequest, LoadResponse, LoadTasks } from './load-task.ts';
 import { WatchCrowd } from './watch-crowd.ts';
 
@@ -27,6 +27,7 @@ const tasks: Promised<LoadTasks> = {
     channels.delete(channel);
   },
   saturate: (channel, path, parallel, seconds) => saturate(channels.get(channel)!, path, parallel, seconds),
+  repeat: (channel, path, parallel, count) => repeat(channels.get(channel)!, path, parallel, count),
   paced: (channel, path, rate, seconds) => pacedLoad(channels.get(channel)!, path, rate, seconds),
   read: (channel, path, until) => read(channels.get(channel)!, path, until),
   async openWatches(endpoint, protocol, path, count, perConnection) {

@@ -6,6 +6,8 @@ export interface LoadTasks {
   close(channel: number): void;
   /** Requests per second, closed loop. */
   saturate(channel: number, path: string, parallel: number, seconds: number): number;
+  /** The same for exactly so many requests. */
+  repeat(channel: number, path: string, parallel: number, count: number): number;
   paced(channel: number, path: string, rate: number, seconds: number): { latencies: Float64Array; failed: number };
   /** Reads one answer, up to its end or, where given, up to the bytes that end what is wanted of a stream. */
   read(channel: number, path: string, until?: string): { milliseconds: number; bytes: number };

@@ -56,12 +56,25 @@ export async function pacedLoad(channel: Channel, path: string, rate: number, se
  * Closed loop: so many at once, the next as soon as one is answered.
  * @returns requests per second
  */
-export async function saturate(channel: Channel, path: string, parallel: number, seconds: number): Promise<number> {
+export function saturate(channel: Channel, path: string, parallel: number, seconds: number): Promise<number> {
+  const end = performance.now() + seconds * 1_000;
+  return closedLoop(channel, path, parallel, () => performance.now() < end);
+}
+
+/**
+ * Closed loop, for exactly so many requests.
+ * @returns requests per second
+ */
+export function repeat(channel: Channel, path: string, parallel: number, count: number): Promise<number> {
+  let begun = 0;
+  return closedLoop(channel, path, parallel, () => begun++ < count);
+}
+
+async function closedLoop(channel: Channel, path: string, parallel: number, more: () => boolean): Promise<number> {
   const begun = performance.now();
-  const end = begun + seconds * 1_000;
   let answered = 0;
   const one = async (): Promise<void> => {
-    while (performance.now() < end) {
+    while (more()) {
       await new Promise<void>((resolve, reject) => {
         channel.get(path, {
           end: (status) => (status === 200 ? resolve() : reject(new Error(`${path}: ${status}`))),
