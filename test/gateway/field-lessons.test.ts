@@ -210,9 +210,9 @@ describe('lessons from the field', { timeout: 120_000 }, () => {
       most = Math.max(most, resident() - before);
     }
     slow.destroy();
-    console.error('MOST', most, 'before', before);
-    // One object of the list is looked at whole, in some forms: what counts is that the list's 99 MiB are nowhere.
-    assert.ok(most < 64, `${Math.round(most)} MiB more for a list of 99 MiB that nobody reads`);
+    // 36 were measured: the caller is masked, so objects of 0.9 MB are looked at, which leaves garbage of some of them, and
+    // code that runs for the first time is compiled. What counts is that the list's 99 MiB are nowhere.
+    assert.ok(most < 48, `${Math.round(most)} MiB more for a list of 99 MiB that nobody reads`);
   });
 
   it('every test that docs/field-lessons.md names is there', () => {
