@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { Line } from './line.ts';
 
 /** Domain separation: what is hashed here is hashed for no other purpose, and of one recording for no other. */
@@ -17,9 +17,12 @@ export function startOf(recording: string): string {
   return hash('sha256', START + recording, 'hex');
 }
 
+/** Bytes from which on a line is hashed where it stands: a shorter one is copied behind its prefix, which costs less. */
+const LARGE = 8 << 10;
+
 /** Hashes lines: each covers the one before. Its buffer is shared by whoever hashes in this thread. */
 class LineHasher {
-  #scratch = Buffer.alloc(1 << 16);
+  readonly #scratch = Buffer.alloc(PREFIX + LARGE);
 
   constructor() {
     this.#scratch.write(LINE, 0, 'latin1');
@@ -27,31 +30,13 @@ class LineHasher {
   }
 
   /** @param line a line up to its hash member */
-  ofBytes(before: string, line: Buffer): string {
-    this.#need(line.length);
+  of(before: string, line: Buffer): string {
     this.#scratch.write(before, LINE.length, 'latin1');
+    if (line.length >= LARGE) {
+      return createHash('sha256').update(this.#scratch.subarray(0, PREFIX)).update(line).digest('hex');
+    }
     line.copy(this.#scratch, PREFIX);
     return hash('sha256', this.#scratch.subarray(0, PREFIX + line.length), 'hex');
-  }
-
-  /** As `ofBytes` for text; its UTF-8 is left in `bytes` until the next call. */
-  ofText(before: string, line: string): { hash: string; bytes: Buffer } {
-    // Three bytes at most for each UTF-16 unit.
-    this.#need(line.length * 3);
-    this.#scratch.write(before, LINE.length, 'latin1');
-    const end = PREFIX + this.#scratch.write(line, PREFIX, 'utf8');
-    return { hash: hash('sha256', this.#scratch.subarray(0, end), 'hex'), bytes: this.#scratch.subarray(PREFIX, end) };
-  }
-
-  #need(bytes: number): void {
-    if (PREFIX + bytes <= this.#scratch.length) {
-      // One huge line must not hold its memory for ever.
-      if (this.#scratch.length <= 1 << 20 || PREFIX + bytes > 1 << 16) return;
-      bytes = 0;
-    }
-    const grown = Buffer.alloc(Math.max(1 << 16, PREFIX + bytes));
-    this.#scratch.copy(grown, 0, 0, PREFIX);
-    this.#scratch = grown;
   }
 }
 
@@ -59,7 +44,7 @@ const hasher = new LineHasher();
 
 /** The hash of a line given the one before it. @param line its bytes before the hash member */
 export function lineHash(before: string, line: Buffer): string {
-  return hasher.ofBytes(before, line);
+  return hasher.of(before, line);
 }
 
 /** The writing end of a chain: gives lines their number and hash. */
@@ -84,21 +69,33 @@ export class Chain {
 
   /** The bytes of these lines, each ended by a newline, chained to what came before. */
   extend(lines: readonly Line[]): Buffer {
-    const pieces: Buffer[] = [];
-    for (const line of lines) {
-      this.#seq += 1;
-      const { hash: head, bytes } = hasher.ofText(
-        this.#head,
-        `{"seq":${this.#seq},${JSON.stringify(line).slice(1, -1)}`,
-      );
-      this.#head = head;
-      const whole = Buffer.allocUnsafe(bytes.length + TAIL + 1);
-      bytes.copy(whole, 0);
-      whole.write(`${HASH_MEMBER}${head}"}\n`, bytes.length, 'latin1');
-      pieces.push(whole);
+    const bodies = lines.map((line, index) => bodyOf(this.#seq + 1 + index, line));
+    let size = 0;
+    for (const body of bodies) {
+      for (const piece of body) size += Buffer.byteLength(piece);
+      size += TAIL + 1;
     }
-    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    const out = Buffer.allocUnsafe(size);
+    let at = 0;
+    for (const body of bodies) {
+      const from = at;
+      for (const piece of body) at += out.write(piece, at, 'utf8');
+      this.#seq += 1;
+      this.#head = hasher.of(this.#head, out.subarray(from, at));
+      at += out.write(`${HASH_MEMBER}${this.#head}"}\n`, at, 'latin1');
+    }
+    return out;
   }
+}
+
+/** A line's body in pieces: joined they would be copied once more. */
+function bodyOf(seq: number, line: Line): string[] {
+  if (line.kind !== 'Frame' || line.encoding !== 'base64') {
+    return [`{"seq":${seq},`, JSON.stringify(line).slice(1, -1)];
+  }
+  // Nothing in base64 is to be escaped: it need not be looked through.
+  const { data, ...rest } = line;
+  return [`{"seq":${seq},`, JSON.stringify(rest).slice(1, -1), ',"data":"', data, '"'];
 }
 
 const BEGINS = Buffer.from('{"seq":');

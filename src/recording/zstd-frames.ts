@@ -23,7 +23,9 @@ export class BrokenFrame extends Error {
 export function packFrame(lines: Buffer, level: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 };
-  zstdCompress(lines, { params, pledgedSrcSize: lines.length }, (error, packed) => {
+  // Node asks the pool once for each chunk of what comes out: mostly the first one holds it all.
+  const chunkSize = Math.max(1 << 14, lines.length >> 2);
+  zstdCompress(lines, { params, pledgedSrcSize: lines.length, chunkSize }, (error, packed) => {
     if (error === null) resolve(packed);
     else reject(error);
   });
@@ -33,7 +35,10 @@ export function packFrame(lines: Buffer, level: number): Promise<Buffer> {
 /** Unpacks one frame in the thread pool. @throws BrokenFrame with what came out before the fault. */
 export async function unpackFrame(frame: Buffer, offset: number): Promise<Buffer> {
   const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
-  zstdDecompress(frame, { maxOutputLength: MAX_FRAME }, (error, lines) => resolve(error === null ? lines : undefined));
+  // Unpacked in one go where the frame says how long it becomes; what it says wrongly costs no memory beyond the bound.
+  const chunkSize = Math.min(contentSize(frame) ?? 1 << 16, 4 << 20) + 64;
+  const options = { maxOutputLength: MAX_FRAME, chunkSize };
+  zstdDecompress(frame, options, (error, lines) => resolve(error === null ? lines : undefined));
   const lines = await promise;
   if (lines !== undefined) return lines;
   const unchecked = await unpackUnchecked(frame);
@@ -154,6 +159,24 @@ class FrameWalk {
     this.#checksum = (descriptor & CHECKSUM) !== 0;
     this.#at = 5 + (single ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]! + contentSize;
     return true;
+  }
+}
+
+/** What a frame's header says of its unpacked length, where it does. */
+function contentSize(frame: Buffer): number | undefined {
+  if (frame.length < 18) return undefined;
+  const descriptor = frame[4]!;
+  const single = (descriptor & 0x20) !== 0;
+  const at = 5 + (single ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!;
+  switch (descriptor >> 6) {
+    case 0:
+      return single ? frame[at] : undefined;
+    case 1:
+      return frame.readUInt16LE(at) + 256;
+    case 2:
+      return frame.readUInt32LE(at);
+    default:
+      return Number(frame.readBigUInt64LE(at));
   }
 }
 

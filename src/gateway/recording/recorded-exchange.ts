@@ -1,16 +1,8 @@
-import { isUtf8 } from 'node:buffer';
 import { SallyportError } from '../../errors.ts';
 import { JsonMask } from '../../masking/json-stream.ts';
 import { type MaskPlan, replacer } from '../../masking/mask-plan.ts';
 import { TextMask } from '../../masking/text-mask.ts';
-import {
-  type EventLine,
-  encodeData,
-  type FrameChannel,
-  type FrameLine,
-  type Level,
-  type RecordedBody,
-} from '../../recording/line.ts';
+import type { EventLine, FrameChannel, FrameLine, Level, RecordedBody } from '../../recording/line.ts';
 import { SpoolError } from '../../recording/spool/spool-error.ts';
 import type { Channel } from '../../streams/remote-command/channel.ts';
 import { readBody } from '../body.ts';
@@ -21,7 +13,9 @@ import type { BodyTransform, Downstream, Outcome } from '../relay.ts';
 import type { ChannelTap, UpgradeOutcome } from '../upgrade/context.ts';
 import { AnswerRecord } from './answer-record.ts';
 import { BodyCapture } from './body-capture.ts';
-import { durations, errorFields, maskedField, type RequestFields, requestFields, rounded } from './event-fields.ts';
+import { ChannelRecord } from './channel-record.ts';
+import { durations, errorFields, maskedField, type RequestFields, requestFields } from './event-fields.ts';
+import { FrameGatherer } from './frame-gatherer.ts';
 import type { SessionWriter } from './session-writer.ts';
 
 export interface RecordedExchangeOptions {
@@ -46,8 +40,6 @@ export interface RecordedExchangeOptions {
 const EVENT_BYTES = 1_500;
 /** Milliseconds between two looks at a spool that is full. */
 const WAIT_FOR_ROOM = 50;
-/** Bytes of one frame: a line that is longer would wait for itself. */
-const FRAME_BYTES = 64 << 10;
 
 /** How one request ended, as far as its record is concerned. */
 export interface Ending {
@@ -72,6 +64,7 @@ export class RecordedExchange {
   #begun = false;
   /** Keeps what is held of input that was cut off. */
   #lastInput: () => Promise<void> = async () => {};
+  readonly #frames: FrameGatherer;
   #complete = false;
 
   constructor(exchange: Exchange, options: RecordedExchangeOptions) {
@@ -79,6 +72,9 @@ export class RecordedExchange {
     this.options = options;
     this.#receivedAt = new Date(Date.now() - (performance.now() - exchange.startedAt)).toISOString();
     options.writer.active += 1;
+    const { id, startedAt } = exchange;
+    const keep = (lines: readonly FrameLine[], size: number): Promise<void> => this.#keepFrames(lines, size);
+    this.#frames = new FrameGatherer({ auditID: id, startedAt, keep });
   }
 
   /**
@@ -113,13 +109,7 @@ export class RecordedExchange {
     if (level === 'Metadata' || (!inward && level !== 'RequestResponse')) return undefined;
     const { masking } = this.exchange;
     if (channel === 'stdin' && masking !== undefined) return this.#stdinTap(masking.plan);
-    return {
-      write: async (chunk) => {
-        await this.frame(channel, chunk);
-        return chunk;
-      },
-      end: () => undefined,
-    };
+    return new ChannelRecord(channel, { keep: (name, chunk) => this.frame(name, chunk) });
   }
 
   /**
@@ -136,32 +126,16 @@ export class RecordedExchange {
       const rest = engine.end();
       if (rest.length > 0) await this.frame('stdin', rest);
     };
-    return {
-      write: async (chunk) => {
-        const masked = engine.write(chunk);
-        if (masked.length > 0) await this.frame('stdin', masked);
-        return chunk;
-      },
-      end: async () => {
-        await this.#lastInput();
-        return undefined;
-      },
-    };
+    return new ChannelRecord('stdin', {
+      keep: (channel, chunk) => this.frame(channel, chunk),
+      shown: (chunk) => engine.write(chunk),
+      last: () => this.#lastInput(),
+    });
   }
 
   /** Keeps a piece of a stream; resolves when the record does not hold it up. */
-  async frame(channel: FrameChannel, chunk: Buffer): Promise<void> {
-    const { exchange } = this;
-    const time = new Date().toISOString();
-    const elapsed = rounded(performance.now() - exchange.startedAt);
-    const lines: FrameLine[] = [];
-    for (let at = 0; at < chunk.length; at += FRAME_BYTES) {
-      const piece = chunk.subarray(at, at + FRAME_BYTES);
-      // In JSON a NUL takes six bytes, in base64 less than two; and text has none.
-      const isText = isUtf8(piece) && !piece.includes(0);
-      lines.push({ kind: 'Frame', auditID: exchange.id, time, elapsed, channel, ...encodeData(piece, isText) });
-    }
-    await this.#keepFrames(lines, chunk.length + lines.length * 200);
+  frame(channel: FrameChannel, chunk: Buffer): Promise<void> {
+    return this.#frames.add(channel, chunk);
   }
 
   /** Where there is no room for now, who sends is made to wait: a stream that outruns the store is slowed before it is ended. */
@@ -181,7 +155,7 @@ export class RecordedExchange {
   async complete(ending: Ending): Promise<void> {
     if (this.#complete) return;
     this.#complete = true;
-    await this.#lastInput();
+    await this.#endFrames();
     const { status, outcome, bytes, upstreamDuration, body, ports, requestBytes } = ending;
     const event = this.#event('ResponseComplete', {
       ...(status > 0 && { responseStatus: { code: status } }),
@@ -215,13 +189,19 @@ export class RecordedExchange {
   async #failed(error: SallyportError): Promise<void> {
     if (this.#complete) return;
     this.#complete = true;
-    await this.#lastInput();
+    await this.#endFrames();
     const refused = !this.#begun && error.status < 500;
     const event = this.#event('ResponseComplete', {
       ...errorFields(error),
       ...this.#ending(refused ? 'Refused' : 'Failed', 0, undefined, undefined),
     });
     await this.#keep([event], EVENT_BYTES);
+  }
+
+  /** Nothing of a stream comes behind the last event. */
+  async #endFrames(): Promise<void> {
+    await this.#lastInput();
+    await this.#frames.settle();
   }
 
   #ending(outcome: Ending['outcome'], response: number, request: number | undefined, upstream: number | undefined) {

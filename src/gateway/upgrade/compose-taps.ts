@@ -2,6 +2,7 @@ import type { Channel } from '../../streams/remote-command/channel.ts';
 import type { ChannelTap, LaterWays } from './context.ts';
 
 type Tap = (channel: Channel) => ChannelTap | undefined;
+type Given = ReturnType<ChannelTap['write']>;
 
 /** One tap out of two: what the first one gives is what the second one gets. */
 export function composeTaps(first: Tap | undefined, second: Tap): Tap {
@@ -27,19 +28,18 @@ class ComposedTap implements ChannelTap {
   later(ways: LaterWays): void {
     this.#first.later?.({
       pass: (bytes) => {
-        const passed = Promise.all([this.#between, this.#second.write(bytes)]).then(([, kept]) => {
-          if (kept !== undefined) ways.pass(kept);
-        });
-        this.#between = passed.catch((error: unknown) => ways.fail(error));
+        const kept = this.#behind(bytes);
+        if (kept instanceof Promise) this.#wait(kept, ways);
+        else if (kept !== undefined) ways.pass(kept);
       },
       fail: (error) => ways.fail(error),
     });
     this.#second.later?.(ways);
   }
 
-  async write(chunk: Buffer): Promise<Buffer | undefined> {
-    if (this.#between !== undefined) await this.#between;
-    return await this.#behind(await this.#first.write(chunk));
+  write(chunk: Buffer): Given {
+    if (this.#between !== undefined) return this.#between.then(() => this.#through(chunk));
+    return this.#through(chunk);
   }
 
   async end(): Promise<Buffer | undefined> {
@@ -55,7 +55,25 @@ class ComposedTap implements ChannelTap {
     this.#second.cut?.();
   }
 
-  async #behind(bytes: Buffer | undefined): Promise<Buffer | undefined> {
-    return bytes === undefined || bytes.length === 0 ? undefined : await this.#second.write(bytes);
+  /** At once where both taps answer at once. */
+  #through(chunk: Buffer): Given {
+    const bytes = this.#first.write(chunk);
+    return bytes instanceof Promise ? bytes.then((given) => this.#behind(given)) : this.#behind(bytes);
+  }
+
+  #behind(bytes: Buffer | undefined): Given {
+    return bytes === undefined || bytes.length === 0 ? undefined : this.#second.write(bytes);
+  }
+
+  #wait(kept: Promise<Buffer | undefined>, ways: LaterWays): void {
+    const passed: Promise<void> = kept
+      .then((bytes) => {
+        if (bytes !== undefined) ways.pass(bytes);
+      })
+      .catch((error: unknown) => ways.fail(error))
+      .then(() => {
+        if (this.#between === passed) this.#between = undefined;
+      });
+    this.#between = passed;
   }
 }

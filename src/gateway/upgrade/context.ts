@@ -66,7 +66,8 @@ export interface UpgradeLimits {
 export interface ChannelTap {
   /**
    * Called once, before anything else, with ways to pass something on or to fail between two writes, as when a prompt was held
-   * back and nothing follows it. Not to be used while a promise of this tap is open, nor after its end.
+   * back and nothing follows it. While a promise of this tap is open, what is passed goes before what that promise gives.
+   * Not to be used after the end.
    */
   later?(ways: LaterWays): void;
   /** The chunk is the tap's to keep, not to change. Undefined: nothing passes for now. */

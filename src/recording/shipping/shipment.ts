@@ -6,8 +6,10 @@ import { readSegment, type SpooledSegment } from '../spool/spooled-segment.ts';
 import { type SealOptions, type Storage, StorageError } from '../storage/storage.ts';
 import { frames, packFrame, unpackFrame } from '../zstd-frames.ts';
 
-/** Bytes of lines in one part at most, unless a single line is longer. */
+/** Bytes of lines that wait for the store from which on a part is sent at once. */
 export const PART_BYTES = 1 << 20;
+/** Bytes of lines in one part at most, unless a single line is longer: what piled up goes in fewer of them. */
+const MOST_IN_PART = 4 << 20;
 const LEVEL = 3;
 const NEWLINE = 0x0a;
 
@@ -187,7 +189,7 @@ export function sealOptions(sha256: string, retention: number | undefined): Seal
 
 /** The next part: whole lines from where the store is, never more than were written when it was asked. */
 async function cut(segment: SpooledSegment, { raw, seq }: Progress, until: number): Promise<PendingPart> {
-  let length = Math.min(PART_BYTES, until - raw);
+  let length = Math.min(MOST_IN_PART, until - raw);
   let lines = await readSegment(segment, raw, length);
   let end = lines.lastIndexOf(NEWLINE) + 1;
   // A line longer than a part goes whole.
