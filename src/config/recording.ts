@@ -31,8 +31,14 @@ const spool = z.strictObject({
   segmentAge: duration('15m', { min: '1s', max: '24h' }).describe('Age at which a segment is closed and sealed.'),
 });
 
-/** Recording: `recording`. Absent: nothing is recorded. Durations are milliseconds once parsed. */
+/** Recording: `recording`. Absent: recorded with what is default. Durations are milliseconds once parsed. */
 export const recording = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(true)
+    .describe(
+      '`false`: nothing is recorded, and whoever a policy of `recording.mode: Strict` speaks of is refused. A permanent warning in log and metrics.',
+    ),
   storage: recordingStorage.prefault({}).describe('Where recordings are kept for good.'),
   durability: z
     .enum(['Process', 'Disk', 'Remote'])

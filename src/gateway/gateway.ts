@@ -165,7 +165,8 @@ export async function startGateway(
           version,
         });
   metrics.recordingEnabled.set(recording === undefined ? 0 : 1);
-  if (recording === undefined) log.warn('nothing is recorded: the configuration has no section "recording"');
+  if (recording === undefined)
+    log.warn('nothing is recorded: recording.enabled is false. What policies of mode Strict demand is refused');
   const live = new LiveExchanges();
   sessions.onEnded((ended) => {
     if ('session' in ended) {

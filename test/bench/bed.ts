@@ -6,7 +6,7 @@ import type { Endpoint } from './endpoint.ts';
 import { startKubectlProxy } from './kubectl-proxy.ts';
 import { LoadClient } from './load-client.ts';
 import { nginxVersion, startNginx } from './nginx.ts';
-import { agentManifests, GROUP, UNMASKED } from './policies.ts';
+import { agentManifests, GROUP, RECORDED, UNMASKED } from './policies.ts';
 import type { RunningProxy } from './running-proxy.ts';
 
 const SUBJECT = 'bench';
@@ -31,7 +31,8 @@ export class Bed {
   readonly load = new LoadClient();
   readonly #proxies: RunningProxy[] = [];
   readonly #gateways: GatewayProcess[];
-  readonly #tokens: { readonly masked: string; readonly unmasked: string };
+  readonly #tokens: Readonly<Record<'masked' | 'unmasked' | 'recorded', string>>;
+  readonly #recording = new Set<GatewayProcess>();
   readonly #upstreamToken: string;
   nginx: { version: string } | { missing: string } = { missing: 'not asked for' };
 
@@ -39,7 +40,7 @@ export class Bed {
     cluster: Cluster,
     namespace: string,
     gateway: GatewayProcess,
-    tokens: { masked: string; unmasked: string },
+    tokens: Readonly<Record<'masked' | 'unmasked' | 'recorded', string>>,
     upstream: string,
   ) {
     this.cluster = cluster;
@@ -60,6 +61,7 @@ export class Bed {
       const tokens = {
         masked: await gateway.token({ sub: SUBJECT, groups: [GROUP], exp }),
         unmasked: await gateway.token({ sub: SUBJECT, groups: [GROUP, UNMASKED], exp }),
+        recorded: await gateway.token({ sub: SUBJECT, groups: [GROUP, RECORDED], exp }),
       };
       const upstream = await cluster.serviceAccountToken(gateway.namespace, 'sallyport-gateway', { seconds: 7_200 });
       const bed = new Bed(cluster, namespace, gateway, tokens, upstream);
@@ -80,11 +82,13 @@ export class Bed {
 
   /** One that records at RequestResponse, Strict. */
   async recordingGateway(durability: 'Process' | 'Disk' | 'Remote'): Promise<GatewayProcess> {
-    return await this.#another({
+    const gateway = await this.#another({
       configuration: UNLIMITED,
       recording: true,
       adjust: (configuration) => Object.assign(configuration.recording, { durability }),
     });
+    this.#recording.add(gateway);
+    return gateway;
   }
 
   async #another(options: GatewayOptions): Promise<GatewayProcess> {
@@ -104,7 +108,7 @@ export class Bed {
 
   /** By a caller like any other: what is masked by default is masked. */
   through(gateway: GatewayProcess, name = 'gateway'): Endpoint {
-    const headers = ['Authorization', `Bearer ${this.#tokens.masked}`];
+    const headers = ['Authorization', `Bearer ${this.#tokenFor(gateway)}`];
     return { name, url: gateway.url, caPem: gateway.caPem, headers };
   }
 
@@ -139,7 +143,7 @@ export class Bed {
   }
 
   gatewayKubeconfig(gateway: GatewayProcess): Promise<string> {
-    return gateway.kubeconfig(this.#tokens.masked, this.namespace);
+    return gateway.kubeconfig(this.#tokenFor(gateway), this.namespace);
   }
 
   /** For changes: an account that may write anywhere. */
@@ -164,6 +168,11 @@ export class Bed {
     for (const proxy of this.#proxies) await proxy.stop();
     for (const gateway of this.#gateways.reverse()) await gateway.stop();
     await this.cluster.stop();
+  }
+
+  /** Only where there is a recording is one demanded. */
+  #tokenFor(gateway: GatewayProcess): string {
+    return this.#recording.has(gateway) ? this.#tokens.recorded : this.#tokens.masked;
   }
 
   #upstreamHeaders(): string[] {

@@ -3,23 +3,19 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { GatewayProcess } from '../gateway/gateway-process.ts';
 
 export const GROUP = 'ai-agents';
+/** Whose requests are recorded, as much as there is, and not let through without. */
+export const RECORDED = 'recorded';
 /** Whoever is in it sees everything as it is: what masking costs is a question of its own. */
 export const UNMASKED = 'unmasked';
 
 /** What the agent of the benchmark may do, and the RBAC behind it. */
 export function agentManifests(namespace: string): string {
+  const reads = { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['*', 'pods/log'] };
+  const lookAround = { name: 'look-around', action: 'Allow', match: { ...reads, namespaces: [namespace] } };
   return [
+    policy('bench-recorded', [lookAround], RECORDED),
     policy('bench', [
-      {
-        name: 'look-around',
-        action: 'Allow',
-        match: {
-          verbs: ['get', 'list', 'watch'],
-          apiGroups: [''],
-          resources: ['*', 'pods/log'],
-          namespaces: [namespace],
-        },
-      },
+      lookAround,
       {
         name: 'shell',
         action: 'Allow',
@@ -59,10 +55,9 @@ function policy(name: string, rules: object[], group = GROUP) {
     apiVersion: 'sallyport.dev/v1alpha1',
     kind: 'AgentPolicy',
     metadata: { name },
-    // Where a gateway records: as much as there is, and nothing passes without.
     spec: {
       subjects: [{ kind: 'Group', name: group }],
-      recording: { level: 'RequestResponse', mode: 'Strict' },
+      ...(group === RECORDED && { recording: { level: 'RequestResponse', mode: 'Strict' } }),
       rules,
     },
   };

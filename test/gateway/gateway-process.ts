@@ -83,12 +83,11 @@ export class GatewayProcess {
     const kubeconfig = await cluster.kubeconfig({ token });
     const configuration = {
       listen: { address: '127.0.0.1', port: 0, tls: { certFile: files.cert, keyFile: files.key } },
-      ...(options.recording === true && {
-        recording: {
-          storage: { filesystem: { path: join(directory, 'recordings') } },
-          spool: { folder: join(directory, 'spool') },
-        },
-      }),
+      recording: {
+        enabled: options.recording === true,
+        storage: { filesystem: { path: join(directory, 'recordings') } },
+        spool: { folder: join(directory, 'spool') },
+      },
       probes: { address: '127.0.0.1', port: 0 },
       upstream: { kubeconfig, namespace },
       identity: {

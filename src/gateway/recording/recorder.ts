@@ -1,4 +1,4 @@
-import type { SallyportError } from '../../errors.ts';
+import { SallyportError } from '../../errors.ts';
 import type { RecordingTerms } from '../../policy/decision.ts';
 import type { SpoolError } from '../../recording/spool/spool-error.ts';
 import { isConnect } from '../../request/operation.ts';
@@ -81,12 +81,27 @@ export const recordingStage: ResponseStage = {
   open: (exchange, status, headers, downstream) => exchange.record?.respond(status, headers, downstream),
 };
 
-/** Where nothing is recorded at all. */
+/**
+ * Where the configuration says that nothing is recorded. What a policy demands a record of is refused all the same: a policy is
+ * not weakened by the gateway that it holds for.
+ */
 export const NO_RECORDER: Recorder = {
-  check: () => {},
-  open: async () => NOT_RECORDED,
+  check: refuseDemand,
+  open: async (exchange) => {
+    refuseDemand(exchange);
+    return NOT_RECORDED;
+  },
   refused: async () => {},
 };
+
+function refuseDemand({ decision }: Exchange): void {
+  if (decision === undefined || decision.free) return;
+  const { level, mode } = decision.recording;
+  if (level === 'None' || mode !== 'Strict') return;
+  const message =
+    'a policy demands that this is recorded (recording.mode: Strict), and this gateway records nothing; tell whoever runs it';
+  throw new SallyportError('SP_RECORDING_UNAVAILABLE', message);
+}
 
 const NOT_RECORDED: RecordedEvent = { close: async () => {}, tap: () => undefined };
 

@@ -13,7 +13,8 @@ import type { SessionRecordingStatus } from '../../recording/session-recording.g
 import { Shipper } from '../../recording/shipping/shipper.ts';
 import { Siem } from '../../recording/siem/siem.ts';
 import { publicPEM } from '../../recording/signing-key.ts';
-import { Spool } from '../../recording/spool/spool.ts';
+import { Spool, type SpoolOptions } from '../../recording/spool/spool.ts';
+import { SpoolLocked } from '../../recording/spool/spool-lock.ts';
 import { checkStorage, openStorage, retentionOf } from '../../recording/storage/open.ts';
 import type { Storage } from '../../recording/storage/storage.ts';
 import { readManifest } from '../../recording/stored-recording.ts';
@@ -105,7 +106,7 @@ export class Recording {
     });
     const torn = new Map<string, number>();
     let shipper: Shipper | undefined;
-    const spool = await Spool.open({
+    const spool = await openSpool({
       ...place,
       durability,
       events: {
@@ -238,6 +239,16 @@ export class Recording {
     await this.#index.stop(LAST_WORDS / 4);
     await this.#spool.close();
     await this.#storage.close();
+  }
+}
+
+async function openSpool(options: SpoolOptions): Promise<Spool> {
+  try {
+    return await Spool.open(options);
+  } catch (error) {
+    if (error instanceof SpoolLocked) throw error;
+    const hint = 'name a folder that the gateway may write to, or turn recording off (recording.enabled: false)';
+    throw new Error(`recording.spool.folder: ${(error as Error).message}; ${hint}`, { cause: error });
   }
 }
 
