@@ -136,6 +136,22 @@ export const ERRORS = declare({
     meaning:
       'A policy demands that this is recorded, and the recording cannot be kept: its disk is full, slow or broken, or the store does not take it. Try again; the operator sees why in the log and in sallyport_recording_* metrics.',
   },
+  SP_RECORDING_READ_REFUSED: {
+    status: 403,
+    reason: 'Forbidden',
+    meaning:
+      'Recordings are read by people to whom RBAC gives "list" (all) or "get" (one) on sessionrecordings/content in the gateway’s namespace; never by an agent, nor by anyone whom an AgentPolicy speaks of.',
+  },
+  SP_RECORDING_NOT_FOUND: {
+    status: 404,
+    reason: 'NotFound',
+    meaning: 'The store has no such recording, or no such file of it; or this gateway records nothing.',
+  },
+  SP_RECORDING_STORE_UNAVAILABLE: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    meaning: 'The store of recordings does not answer, so none can be read now. Try again.',
+  },
   SP_UPSTREAM_UNREACHABLE: {
     status: 502,
     reason: 'InternalError',

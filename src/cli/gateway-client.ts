@@ -4,6 +4,8 @@ import { CommandError } from './command-io.ts';
 
 const TIMEOUT = 15_000;
 const MAX_ANSWER = 1 << 20;
+/** Milliseconds without a byte. */
+const SILENCE = 60_000;
 
 /** The gateway refused; `code` is the OAuth error or the Status reason. */
 export class GatewayRefusal extends CommandError {
@@ -42,6 +44,14 @@ export interface GatewayClientOptions {
   readonly clientCertificate?: { readonly cert: string; readonly key: string } | undefined;
 }
 
+export interface StreamedAnswer {
+  readonly status: number;
+  readonly body: AsyncGenerator<Buffer>;
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+  readonly message: string;
+}
+
 /** The gateway's own endpoint, as the command line uses it (docs/sessions.md). Certificates are always verified. */
 export class GatewayClient {
   readonly #url: string;
@@ -50,7 +60,7 @@ export class GatewayClient {
   constructor(options: GatewayClientOptions) {
     this.#url = options.url;
     this.#agent = new Agent({
-      connections: 2,
+      connections: 8,
       connect: {
         timeout: 10_000,
         rejectUnauthorized: true,
@@ -105,6 +115,31 @@ export class GatewayClient {
     }
   }
 
+  /** A body as it comes, of any length; what is no 200 has a message. The connection's own limits hold, and a minute of silence. */
+  async read(path: string, bearer: string | undefined, signal?: AbortSignal): Promise<StreamedAnswer> {
+    const until = signal ?? new AbortController().signal;
+    try {
+      const answer = await request(`${this.#url}/sallyport/v1/${path}`, {
+        method: 'GET',
+        dispatcher: this.#agent,
+        signal: until,
+        headersTimeout: SILENCE,
+        bodyTimeout: SILENCE,
+        headers: {
+          'user-agent': 'sallyport-cli',
+          ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+        },
+      });
+      const { statusCode: status, headers } = answer;
+      if (status === 200) return { status, body: chunksOf(answer.body, this.#url), retryAfter: undefined, message: '' };
+      const text = await answer.body.text();
+      const wait = Number(headers['retry-after']);
+      return { status, body: chunksOf([], this.#url), retryAfter: wait > 0 ? wait : undefined, message: said(text) };
+    } catch (error) {
+      throw unreachable(this.#url, error);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
@@ -155,10 +190,32 @@ export class GatewayClient {
       }
       return { status: answer.statusCode, text: Buffer.concat(chunks).toString('utf8') };
     } catch (error) {
-      if (error instanceof CommandError) throw error;
-      const { code, name } = error as NodeJS.ErrnoException;
-      const why = name === 'TimeoutError' ? 'no answer in time' : (code ?? 'the connection failed');
-      throw new CommandError(`the gateway ${this.#url} cannot be reached: ${why}`);
+      throw unreachable(this.#url, error);
     }
+  }
+}
+
+async function* chunksOf(body: AsyncIterable<unknown> | Iterable<unknown>, url: string): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of body) yield chunk as Buffer;
+  } catch (error) {
+    throw unreachable(url, error);
+  }
+}
+
+function unreachable(url: string, error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  const { code, name } = error as NodeJS.ErrnoException;
+  const why = name === 'TimeoutError' ? 'no answer in time' : (code ?? 'the connection failed');
+  return new CommandError(`the gateway ${url} cannot be reached: ${why}`);
+}
+
+/** The message of a Status, or of an OAuth error. */
+function said(text: string): string {
+  try {
+    const { message, error_description: description } = JSON.parse(text) as Record<string, unknown>;
+    return `the gateway says: ${String(message ?? description ?? 'no').slice(0, 500)}`;
+  } catch {
+    return 'the gateway does not answer like one of Sallyport';
   }
 }

@@ -1,41 +1,29 @@
 import { recordingStorage } from '../config/recording-storage.ts';
+import type { PublicConfiguration } from '../identity/session-endpoint.ts';
 import { configurationOf, openStorage } from '../recording/storage/open.ts';
 import type { Storage } from '../recording/storage/storage.ts';
 import { StorageError } from '../recording/storage/storage.ts';
 import { readManifest, segmentsOf } from '../recording/stored-recording.ts';
 import { CommandError, type CommandIO, usageError } from './command-io.ts';
+import { connect, personToken, readSignInFlags, SIGN_IN_OPTIONS, SIGN_IN_USAGE } from './credential-command.ts';
+import { GatewayStorage } from './gateway-storage.ts';
 
-export const STORE_OPTIONS = { store: { type: 'string' } } as const;
+export const STORE_OPTIONS = { store: { type: 'string' }, ...SIGN_IN_OPTIONS } as const;
 
 export const STORE_USAGE = `  --store STORE    a folder, file:///folder, or s3://bucket/prefix/?region=…&endpoint=…&pathStyle=true&caFile=…
                    (default: SALLYPORT_STORE). Keys come from where AWS' tools look; they are never in a locator.
-`;
+  --gateway URL    or through a gateway, as the person who signs in, if RBAC lets them (default: SALLYPORT_GATEWAY)
+${SIGN_IN_USAGE}`;
+
+type StoreValues = { readonly [Name in keyof typeof STORE_OPTIONS]?: string | undefined };
 
 /** Opens the store that was named, does the work, and closes it. What a store says is not the command's fault: one line, no stack. */
 export async function withStore<T>(
-  values: { readonly store?: string | undefined },
+  values: StoreValues,
   io: CommandIO,
   work: (storage: Storage) => Promise<T>,
 ): Promise<T> {
-  const locator = values.store ?? io.env['SALLYPORT_STORE'];
-  if (locator === undefined || locator === '') throw usageError('which store? --store, or SALLYPORT_STORE');
-  let storage: Storage;
-  try {
-    const parsed = recordingStorage.safeParse(configurationOf(locator));
-    if (!parsed.success) {
-      throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
-    }
-    const shadowed = new Set<string>();
-    storage = openStorage(parsed.data, {
-      onShadowed: (key) => {
-        if (shadowed.has(key)) return;
-        shadowed.add(key);
-        io.stderr(`note: something was laid over ${JSON.stringify(key)} in the store; the sealed object is read\n`);
-      },
-    });
-  } catch (error) {
-    throw new CommandError(`--store: ${(error as Error).message}`, 2);
-  }
+  const storage = await openStore(values, io);
   try {
     return await work(storage);
   } catch (error) {
@@ -45,6 +33,51 @@ export async function withStore<T>(
     await storage.close();
   }
 }
+
+/** The store that was named, or a gateway's. @throws CommandError */
+async function openStore(values: StoreValues, io: CommandIO): Promise<Storage> {
+  if (values.store !== undefined && values.gateway !== undefined) throw usageError('--store or --gateway, not both');
+  const locator = values.gateway === undefined ? (values.store ?? io.env['SALLYPORT_STORE']) : undefined;
+  const gateway = values.store === undefined ? (values.gateway ?? io.env['SALLYPORT_GATEWAY']) : undefined;
+  if (locator !== undefined && locator !== '') return openLocator(locator, io);
+  if (gateway !== undefined && gateway !== '') return await openGateway({ ...values, gateway }, io);
+  throw usageError('which store? --store or --gateway, SALLYPORT_STORE or SALLYPORT_GATEWAY');
+}
+
+async function openGateway(values: StoreValues, io: CommandIO): Promise<Storage> {
+  const flags = readSignInFlags(values, io);
+  const client = await connect(flags);
+  try {
+    const signsIn = flags.tokenFile === undefined && flags.clientCertificate === undefined;
+    const configuration = signsIn ? await client.configuration() : NO_SIGN_IN;
+    const { idToken } = await personToken(flags, configuration, false, io);
+    return new GatewayStorage(flags.gateway, client, idToken);
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+function openLocator(locator: string, io: CommandIO): Storage {
+  try {
+    const parsed = recordingStorage.safeParse(configurationOf(locator));
+    if (!parsed.success) {
+      throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+    }
+    const shadowed = new Set<string>();
+    return openStorage(parsed.data, {
+      onShadowed: (key) => {
+        if (shadowed.has(key)) return;
+        shadowed.add(key);
+        io.stderr(`note: something was laid over ${JSON.stringify(key)} in the store; the sealed object is read\n`);
+      },
+    });
+  } catch (error) {
+    throw new CommandError(`--store: ${(error as Error).message}`, 2);
+  }
+}
+
+const NO_SIGN_IN: PublicConfiguration = { audience: '', signIn: [], agents: [], defaultTTLSeconds: 0 };
 
 /** @throws CommandError where the store has no such recording */
 export async function requireRecording(storage: Storage, name: string): Promise<void> {

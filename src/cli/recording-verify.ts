@@ -1,16 +1,15 @@
 import type { KeyObject } from 'node:crypto';
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { recordingStorage } from '../config/recording-storage.ts';
 import { escapeLine } from '../errors.ts';
 import { describeFinding, type VerifyReport } from '../recording/finding.ts';
 import { layout, RECORDING_NAME } from '../recording/segment.ts';
 import { readPublicKeys } from '../recording/signing-key.ts';
 import { FilesystemStorage } from '../recording/storage/filesystem.ts';
-import { configurationOf, openStorage } from '../recording/storage/open.ts';
-import { type Storage, StorageError } from '../recording/storage/storage.ts';
+import type { Storage } from '../recording/storage/storage.ts';
 import { type RecordingFiles, verifyRecording, verifySuccession } from '../recording/verify.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
+import { STORE_OPTIONS, STORE_USAGE, withStore } from './recording-store.ts';
 
 const USAGE = `sallyport recording verify NAME... | DIR [--store STORE] [--key FILE]... [-o text|json]
 
@@ -18,7 +17,8 @@ Checks recordings without a server: every line's hash, every segment, the manife
 removed, reordered, put in or cut off, and where. DIR is one recording's folder, or a store's: then all of it is checked, and that
 no recording is missing which another one names.
 
-  --store STORE   where NAME is: a folder, file:///folder, s3://bucket/prefix/?region=… (default: SALLYPORT_STORE)
+Where NAME is:
+${STORE_USAGE}
   --key FILE      public keys that are trusted (PEM). Without one the keys that lie in the store are taken: enough against an
                   accident, not against someone who can write there.
 
@@ -30,7 +30,7 @@ export async function runVerify(args: readonly string[], io: CommandIO): Promise
   let sound = true;
   const code = await runCommand({ name: 'recording', usage: USAGE }, args, io, async () => {
     const options = {
-      store: { type: 'string' },
+      ...STORE_OPTIONS,
       key: { type: 'string', multiple: true },
       output: { type: 'string', short: 'o' },
     } as const;
@@ -54,8 +54,8 @@ export async function runVerify(args: readonly string[], io: CommandIO): Promise
       const store = new FilesystemStorage(resolve(first, '..', '..'));
       await check(folderOf(first), await trusted(given, store));
     } else {
-      const storage = isFolder ? new FilesystemStorage(first) : openStore(values.store ?? io.env['SALLYPORT_STORE']);
-      try {
+      const place = isFolder ? { store: first } : values;
+      await withStore(place, io, async (storage) => {
         const keys = await trusted(given, storage);
         for (const name of isFolder ? await namesIn(storage) : positionals) {
           if (!RECORDING_NAME.test(name)) throw usageError(`${JSON.stringify(name)} is no name of a recording`);
@@ -63,12 +63,7 @@ export async function runVerify(args: readonly string[], io: CommandIO): Promise
           if (files === undefined) throw new CommandError(`there is no recording ${name} in ${storage.locator}`);
           await check(files, keys);
         }
-      } catch (error) {
-        if (error instanceof StorageError) throw new CommandError(error.message);
-        throw error;
-      } finally {
-        await storage.close();
-      }
+      });
     }
     const missing = isFolder && reports.length > 1 ? verifySuccession(reports) : [];
     sound &&= missing.length === 0;
@@ -125,15 +120,6 @@ async function trusted(
     }
   }
   return found;
-}
-
-function openStore(locator: string | undefined): Storage {
-  if (locator === undefined || locator === '') throw usageError('which store? --store, or SALLYPORT_STORE');
-  try {
-    return openStorage(recordingStorage.parse(configurationOf(locator)));
-  } catch (error) {
-    throw new CommandError(`--store: ${(error as Error).message}`, 2);
-  }
 }
 
 async function namesIn(storage: Storage): Promise<string[]> {

@@ -3,6 +3,7 @@ import { SallyportError } from '../errors.ts';
 import { type EndpointRequest, type EndpointResponse, isPublicEndpoint } from '../identity/session-endpoint.ts';
 import { readBody } from './body.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
+import { type RecordingReader, readsRecordings } from './recording/recording-reader.ts';
 import type { Outcome } from './relay.ts';
 
 export type EndpointHandler = (request: EndpointRequest) => Promise<EndpointResponse>;
@@ -13,11 +14,16 @@ const ROOT = '/sallyport/';
 export class Endpoints {
   readonly #handler: EndpointHandler | undefined;
   readonly #bodyTimeout: number;
+  readonly #recordings: RecordingReader | undefined;
 
-  /** @param handler undefined where agent sessions are not configured. */
-  constructor(handler: EndpointHandler | undefined, bodyTimeout: number) {
+  /**
+   * @param handler undefined where agent sessions are not configured
+   * @param recordings undefined where nothing is recorded
+   */
+  constructor(handler: EndpointHandler | undefined, bodyTimeout: number, recordings: RecordingReader | undefined) {
     this.#handler = handler;
     this.#bodyTimeout = bodyTimeout;
+    this.#recordings = recordings;
   }
 
   /** Whether this one is answered without a caller. */
@@ -31,6 +37,10 @@ export class Endpoints {
 
   /** @throws SallyportError */
   async answer(exchange: Exchange, response: ClientResponse): Promise<Outcome> {
+    if (readsRecordings(exchange.request.url ?? '')) {
+      if (this.#recordings !== undefined) return await this.#recordings.answer(exchange, response);
+      throw new SallyportError('SP_RECORDING_NOT_FOUND', 'this gateway records nothing');
+    }
     if (this.#handler === undefined) {
       throw new SallyportError('SP_SESSION_REFUSED', 'this gateway gives no agent sessions (identity.sessions)');
     }

@@ -225,7 +225,11 @@ export async function startGateway(
     stages: [masking, recordingStage],
     limits: new CallerLimits(limits, (limit) => metrics.limitsHit.inc(limit)),
     live,
-    endpoints: new Endpoints(sessions.endpoint, listen.bodyTimeout),
+    endpoints: new Endpoints(
+      sessions.endpoint,
+      listen.bodyTimeout,
+      recording?.reader((caller) => policies.current().governs(caller), listen.stallTimeout),
+    ),
     observer,
     relayLimits: listen,
     closing: () => door?.closing ?? false,

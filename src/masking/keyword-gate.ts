@@ -6,8 +6,6 @@ import type { KeywordCheck } from './keyword-check.ts';
  */
 export class KeywordGate {
   private readonly classes = new Uint8Array(256);
-  /** Bytes that may begin a keyword. */
-  private readonly begins = new Uint8Array(256);
   /** By state and class: the next state, times the width. */
   private readonly table: Int32Array;
   private readonly width: number;
@@ -35,7 +33,6 @@ export class KeywordGate {
     for (const [to, from] of order.entries()) {
       for (let c = 0; c < this.width; c++) this.table[to * this.width + c] = number[built.next[from]![c]!]!;
     }
-    for (let byte = 0; byte < 256; byte++) this.begins[byte] = this.table[this.classes[byte]!] === 0 ? 0 : 1;
     this.outputs = order.map((from) => built.out[from]!);
     this.accepting = this.outputs.findIndex((out) => out.length > 0);
     if (this.accepting === -1) this.accepting = order.length;
@@ -85,11 +82,6 @@ export class KeywordGate {
     const { classes, table, accepting, begins } = this;
     let state = 0;
     for (let i = start; i < end; i++) {
-      // What begins nothing is passed over without a look into the table.
-      if (state === 0) {
-        while (i < end && begins[bytes[i]!] === 0) i++;
-        if (i === end) return false;
-      }
       state = table[state + classes[bytes[i]!]!]!;
       if (state >= accepting && this.passes(state, bytes, i, start, end)) return true;
     }
@@ -106,14 +98,9 @@ export class KeywordGate {
 
   /** Tells every keyword whose check lets it pass with the offset of its first byte, in the order of their ends. */
   each(bytes: Uint8Array, start: number, end: number, found: (keyword: number, at: number) => void): void {
-    const { classes, table, accepting, begins } = this;
+    const { classes, table, accepting } = this;
     let state = 0;
     for (let i = start; i < end; i++) {
-      // What begins nothing is passed over without a look into the table.
-      if (state === 0) {
-        while (i < end && begins[bytes[i]!] === 0) i++;
-        if (i === end) return;
-      }
       state = table[state + classes[bytes[i]!]!]!;
       if (state < accepting) continue;
       for (const keyword of this.outputs[state / this.width]!) {

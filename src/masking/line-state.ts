@@ -13,7 +13,6 @@ const WRAPPED =
 /** Of a line: timestamp, indentation, base64. */
 const MAX_WRAPPED = 256;
 const MAY_LABEL = /(?:name|key|variable)["']?[ \t]{0,8}[:=> ]/;
-const LABELS = ['name', 'key', 'variable'].map((word) => Buffer.from(word));
 const END = /-{2,5}END [A-Z0-9 ]{1,40}-{0,5}/y;
 const MAX_BLOCK_LINES = 1024;
 
@@ -58,16 +57,6 @@ export class LineState {
     copy.wrapped = this.wrapped;
     copy.data = this.data === undefined ? undefined : { ...this.data };
     return copy;
-  }
-
-  /** Nothing that came before bears on what follows. */
-  get quiet(): boolean {
-    return this.blockLines === 0 && this.data === undefined && this.label === 'none' && this.wrapped === 0;
-  }
-
-  /** Whether lines in which nothing was found could still be noted: they name, or hold, what is a secret by its place. */
-  mayNote(bytes: Buffer): boolean {
-    return bytes.includes('ata:') || (this.byName && LABELS.some((word) => bytes.includes(word)));
   }
 
   /** Completes findings over whole lines. @param text whole lines, or an unfinished last one */

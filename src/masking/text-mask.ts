@@ -30,14 +30,10 @@ export interface TextMaskOptions {
  * comes out is the same (between flushes). Bytes in which nothing is found come out as they went in.
  */
 export class TextMask {
-  /** What is held, in the pieces in which it came: many small ones are joined when they are looked at. */
-  private pieces: Buffer[] = [];
-  private length = 0;
-  /** How much of it was passed on by a flush. */
+  private held = '';
+  /** How much of `held` was passed on by a flush. */
   private passed = 0;
   private maskedFrom = -1;
-  /** Bytes from the first one of which it is known that nothing is in them. */
-  private clean = 0;
   private readonly state: LineState;
   private readonly recognizer: Recognizer;
   private readonly replace: Replace;
@@ -52,10 +48,9 @@ export class TextMask {
 
   /** Whether something waits for a flush. */
   get holding(): boolean {
-    return this.length > this.passed;
+    return this.held.length > this.passed;
   }
 
-  /** @param chunk is not changed afterwards by anyone: what comes out may be a part of it */
   write(chunk: Uint8Array): Buffer {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const last = bytes.lastIndexOf(LINE_FEED);
@@ -143,52 +138,39 @@ export class TextMask {
   }
 
   end(): Buffer {
-    return this.length > 0 ? this.take(this.length) : EMPTY;
+    const out = this.held.length > 0 ? this.take(this.held.length) : '';
+    return Buffer.from(out, 'latin1');
   }
 
   /** Passes on what waits. A secret that is typed slowly is masked from where it can be told as one. */
   flush(): Buffer {
     if (!this.holding) return EMPTY;
-    const raw = this.held().toString('latin1');
-    const { plain, found } = this.find(raw);
+    const { plain, found } = this.find(this.held);
     // The line is not over: what it would leave behind for the next is not kept.
-    const out = this.render(raw, { plain, found: this.state.copy().extend(plain.text, found) });
-    this.passed = this.length;
-    if (this.length > CONTEXT * 2) this.forget(this.length - CONTEXT);
+    const out = this.render(this.held, { plain, found: this.state.copy().extend(plain.text, found) });
+    this.passed = this.held.length;
+    if (this.held.length > CONTEXT * 2) this.forget(this.held.length - CONTEXT);
     return Buffer.from(out, 'latin1');
   }
 
-  private held(): Buffer {
-    if (this.pieces.length !== 1) this.pieces = [Buffer.concat(this.pieces)];
-    return this.pieces[0]!;
-  }
-
-  /** @returns the first bytes of what is held, which is held no more */
-  private shift(length: number): Buffer {
-    const held = this.held();
-    this.pieces = length === held.length ? [] : [held.subarray(length)];
-    this.length -= length;
-    return held.subarray(0, length);
-  }
-
   private forget(length: number): void {
-    this.shift(length);
+    this.held = this.held.slice(length);
     this.passed -= length;
     this.maskedFrom = Math.max(-1, this.maskedFrom - length);
   }
 
-  private drain(lines: number): Buffer {
-    const out: Buffer[] = [];
+  private drain(lines: number): string {
+    let out = '';
     let rest = lines;
     // Lines that are too long are cut where they would be cut if they came byte by byte.
     while (rest > 0) {
-      const length = shortLines(this.held(), rest);
+      const length = shortLines(this.held, rest);
       const taken = length > 0 ? length : this.windowCut();
-      out.push(this.take(taken));
+      out += this.take(taken);
       rest -= taken;
     }
-    while (this.length >= WINDOW) out.push(this.take(this.windowCut()));
-    return out.length === 1 ? out[0]! : Buffer.concat(out);
+    while (this.held.length >= WINDOW) out += this.take(this.windowCut());
+    return out;
   }
 
   /** Where a window may be cut: not in a finding, and at a blank where one is near. */
@@ -196,13 +178,8 @@ export class TextMask {
     const window = this.held.slice(0, WINDOW);
     const plain = plainText(window);
     let cut = WINDOW - OVERLAP;
-    const blank = window.lastIndexOf(BLANK, cut);
+    const blank = window.lastIndexOf(' ', cut);
     if (blank > cut - 4096) cut = blank + 1;
-    if (this.isQuiet(window)) {
-      this.clean = WINDOW;
-      return cut;
-    }
-    const plain = withoutAnsi(window.toString('latin1'));
     for (const { start, end } of this.recognizer.find(plain.text)) {
       const from = plain.origin(start);
       if (from < cut && plain.origin(end - 1) >= cut) cut = from > 0 ? from : WINDOW;
@@ -210,11 +187,14 @@ export class TextMask {
     return cut;
   }
 
-  private take(length: number): Buffer {
-    const bytes = this.shift(length);
-    const quiet = this.clean >= length || this.isQuiet(bytes);
-    this.clean = 0;
-    const out = quiet ? bytes.subarray(Math.min(this.passed, length)) : this.masked(bytes);
+  private take(length: number): string {
+    const text = this.held.slice(0, length);
+    const findings = this.find(text);
+    const out = this.render(text, {
+      plain: findings.plain,
+      found: this.state.extend(findings.plain.text, findings.found),
+    });
+    this.held = this.held.slice(length);
     this.passed = Math.max(0, this.passed - length);
     this.maskedFrom = -1;
     return out;
@@ -258,10 +238,6 @@ export class TextMask {
 }
 
 const EMPTY = Buffer.alloc(0);
-const NEWLINE = 0x0a;
-const BLANK = 0x20;
-const ESCAPE = 0x1b;
-const BACKSLASH = 0x5c;
 
 interface Found {
   readonly plain: Plain;
@@ -269,11 +245,11 @@ interface Found {
 }
 
 /** Length of the whole lines within `limit` before the first that exceeds the window. */
-function shortLines(text: Buffer, limit: number): number {
+function shortLines(text: string, limit: number): number {
   let from = 0;
   while (from < limit) {
-    const newline = text.lastIndexOf(NEWLINE, Math.min(limit, from + WINDOW) - 1);
-    if (newline < from) return from;
+    const newline = text.indexOf('\n', from);
+    if (newline - from >= WINDOW) return from;
     from = newline + 1;
   }
   return from;

@@ -67,15 +67,18 @@ export class Chain {
     return this.#head;
   }
 
-  /** The bytes of these lines, each ended by a newline, chained to what came before. */
-  extend(lines: readonly Line[]): Buffer {
+  /**
+   * The bytes of these lines, each ended by a newline, chained to what came before.
+   * @param allocate gives a buffer of that length, with whatever is in it
+   */
+  extend(lines: readonly Line[], allocate: (size: number) => Buffer = Buffer.allocUnsafe): Buffer {
     const bodies = lines.map((line, index) => bodyOf(this.#seq + 1 + index, line));
     let size = 0;
     for (const body of bodies) {
       for (const piece of body) size += Buffer.byteLength(piece);
       size += TAIL + 1;
     }
-    const out = Buffer.allocUnsafe(size);
+    const out = allocate(size);
     let at = 0;
     for (const body of bodies) {
       const from = at;

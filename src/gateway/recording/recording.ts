@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { RecordingConfiguration } from '../../config/recording.ts';
+import type { Caller } from '../../identity/caller.ts';
 import type { SecretStore } from '../../identity/session-key.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -22,6 +23,8 @@ import type { Own } from '../../upstream/own.ts';
 import type { Recorder } from '../pipeline.ts';
 import { IndexWriter } from './index-writer.ts';
 import { GatewayRecorder } from './recorder.ts';
+import { RecordingAccess } from './recording-access.ts';
+import { RecordingReader } from './recording-reader.ts';
 import { Recordings } from './recordings.ts';
 import { keysFromFiles, keysFromSecret, type SigningKeys } from './signing-keys.ts';
 
@@ -50,8 +53,10 @@ export class Recording {
   readonly #storage: Storage;
   readonly #index: IndexWriter;
   readonly #siem: Siem;
+  readonly #options: RecordingOptions;
 
   private constructor(parts: {
+    options: RecordingOptions;
     recorder: Recorder;
     recordings: Recordings;
     spool: Spool;
@@ -60,6 +65,7 @@ export class Recording {
     index: IndexWriter;
     siem: Siem;
   }) {
+    this.#options = parts.options;
     this.recorder = parts.recorder;
     this.#recordings = parts.recordings;
     this.#spool = parts.spool;
@@ -224,7 +230,18 @@ export class Recording {
       onRefused: () => metrics.recordingRefused.inc(),
     });
     log.info({ store: storage.locator, durability, keyID: keys.current.id }, 'recording');
-    return new Recording({ recorder, recordings, spool, shipper, storage, index, siem });
+    return new Recording({ options, recorder, recordings, spool, shipper, storage, index, siem });
+  }
+
+  /** Reads it back, for people. @param governs whether an AgentPolicy speaks of a caller @param stallTimeout milliseconds */
+  reader(governs: (caller: Caller) => boolean, stallTimeout: number): RecordingReader {
+    const { own, log } = this.#options;
+    const access = new RecordingAccess({
+      review: (spec, signal) => own.subjectAccessReview(spec, signal),
+      namespace: own.namespace,
+      governs,
+    });
+    return new RecordingReader({ storage: this.#storage, access, log, stallTimeout });
   }
 
   /** An agent session has ended: so does its recording, once nothing of it is under way. */

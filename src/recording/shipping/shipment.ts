@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import { pool } from '../buffer-pool.ts';
 import type { Manifest, ManifestSegment } from '../manifest.ts';
 import { layout, segmentName } from '../segment.ts';
 import type { SpooledRecording } from '../spool/spooled-recording.ts';
@@ -195,6 +196,7 @@ async function cut(segment: SpooledSegment, { raw, seq }: Progress, until: numbe
   // A line longer than a part goes whole.
   while (end === 0 && length < until - raw) {
     length = Math.min(length * 4, until - raw);
+    pool.give(lines);
     lines = await readSegment(segment, raw, length);
     end = lines.lastIndexOf(NEWLINE) + 1;
   }
@@ -202,7 +204,9 @@ async function cut(segment: SpooledSegment, { raw, seq }: Progress, until: numbe
   const whole = lines.subarray(0, end);
   let count = 0;
   for (let at = whole.indexOf(NEWLINE); at !== -1; at = whole.indexOf(NEWLINE, at + 1)) count += 1;
-  return { content: await packFrame(whole, LEVEL), raw: end, firstSeq: seq + 1, lastSeq: seq + count };
+  const content = await packFrame(whole, LEVEL);
+  pool.give(lines);
+  return { content, raw: end, firstSeq: seq + 1, lastSeq: seq + count };
 }
 
 async function packed(segment: SpooledSegment): Promise<Buffer> {

@@ -1,5 +1,6 @@
 import { type FileHandle, mkdir, open, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pool } from '../buffer-pool.ts';
 import { Chain, startOf } from '../chain.ts';
 import { countLine, NO_COUNTS } from '../counts.ts';
 import {
@@ -274,8 +275,9 @@ export class SpooledRecording {
     const current = this.#current;
     const fresh = current === undefined ? this.#begin() : undefined;
     const segment = current ?? fresh!.segment;
+    let bytes: Buffer | undefined;
     try {
-      const bytes = this.#chain.extend(fresh === undefined ? lines : [fresh.head, ...lines]);
+      bytes = this.#chain.extend(fresh === undefined ? lines : [fresh.head, ...lines], (size) => pool.take(size));
       if (this.#file === undefined) {
         if (fresh !== undefined) await mkdir(this.folder, { recursive: true, mode: 0o700 });
         this.#file = await open(segment.path, fresh === undefined ? 'r+' : 'w', 0o600);
@@ -306,6 +308,8 @@ export class SpooledRecording {
         await unlink(segment.path).catch(() => {});
       }
       throw error;
+    } finally {
+      if (bytes !== undefined) pool.give(bytes);
     }
   }
 

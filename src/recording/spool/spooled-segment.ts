@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { pool } from '../buffer-pool.ts';
 
 /** A segment as it lies in the spool: its lines, unpacked. */
 export interface SpooledSegment {
@@ -15,10 +16,10 @@ export interface SpooledSegment {
   readonly closed: boolean;
 }
 
-/** Bytes of a segment from `offset`, never more than were whole lines when it was asked. */
+/** Bytes of a segment from `offset`, never more than were whole lines when it was asked; of the pool, to which they may be given back. */
 export async function readSegment(segment: SpooledSegment, offset: number, length: number): Promise<Buffer> {
   const wanted = Math.min(length, segment.bytes - offset);
-  const buffer = Buffer.allocUnsafe(Math.max(0, wanted));
+  const buffer = pool.take(Math.max(0, wanted));
   const file = await open(segment.path, 'r');
   try {
     let filled = 0;
