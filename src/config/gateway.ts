@@ -38,7 +38,7 @@ export const gateway = z.strictObject({
   certificates: certificates
     .optional()
     .describe('The controller’s own certificate authority. Absent: certificates come from elsewhere.'),
-  recording: recording.optional().describe('What is kept of what callers do. Absent: nothing.'),
+  recording: recording.prefault({}).describe('What is kept of what callers do.'),
   masking: masking.prefault({}).describe('What callers may write over what they may not see.'),
   limits: limits.prefault({}).describe('What one caller may take.'),
   streams: streams.prefault({}).describe('exec, attach, port-forward, watch, logs.'),

@@ -48,7 +48,7 @@ export async function startControllers(
   });
   const own = new Own(transport, upstream.namespace);
   const secrets = secretStore(own);
-  await requireKinds(transport, ownKinds(configuration.recording !== undefined));
+  await requireKinds(transport, ownKinds(configuration.recording.enabled));
   metrics.leader.set(0);
   if (certificates !== undefined) certificateHosts(certificates, webhook, upstream.namespace);
   // A file that is missing is found now, not when this replica comes to lead.

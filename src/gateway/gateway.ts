@@ -85,7 +85,7 @@ export async function startGateway(
   });
   const own = new Own(transport, upstream.namespace);
   const forward = new Forward(connection, upstream);
-  await requireKinds(transport, ownKinds(configuration.recording !== undefined));
+  await requireKinds(transport, ownKinds(configuration.recording.enabled));
   const secrets = secretStore(own);
   const key = await installationKey(secrets);
   const clientCAFile = identity.clientCertificates?.caFile;
@@ -152,18 +152,17 @@ export async function startGateway(
     log,
   });
 
-  const recording =
-    configuration.recording === undefined
-      ? undefined
-      : await Recording.start({
-          configuration: configuration.recording,
-          own,
-          secrets,
-          log,
-          metrics,
-          bodyTimeout: listen.bodyTimeout,
-          version,
-        });
+  const recording = configuration.recording.enabled
+    ? await Recording.start({
+        configuration: configuration.recording,
+        own,
+        secrets,
+        log,
+        metrics,
+        bodyTimeout: listen.bodyTimeout,
+        version,
+      })
+    : undefined;
   metrics.recordingEnabled.set(recording === undefined ? 0 : 1);
   if (recording === undefined)
     log.warn('nothing is recorded: recording.enabled is false. What policies of mode Strict demand is refused');

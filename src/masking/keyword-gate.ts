@@ -79,7 +79,7 @@ export class KeywordGate {
 
   /** Whether any keyword is in the range that its check lets pass. */
   touches(bytes: Uint8Array, start: number, end: number): boolean {
-    const { classes, table, accepting, begins } = this;
+    const { classes, table, accepting } = this;
     let state = 0;
     for (let i = start; i < end; i++) {
       state = table[state + classes[bytes[i]!]!]!;

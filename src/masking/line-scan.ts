@@ -50,7 +50,9 @@ const within = (found: number, to: number): number => (found === -1 || found > t
 /** Where every second byte is zero and the others are ASCII. */
 function nextWide(bytes: Buffer, from: number, to: number): number {
   for (let i = within(bytes.indexOf(0, from), to); i + 4 < to; i++) {
-    if (bytes[i + 4] !== 0) i += bytes[i + 3] === 0 ? 2 : 3;
+    // Zeros behind zeros are no text: most that passes in such numbers is filling.
+    if (bytes[i + 1] === 0 && bytes[i + 2] === 0 && bytes[i + 3] === 0) i += 2;
+    else if (bytes[i + 4] !== 0) i += bytes[i + 3] === 0 ? 2 : 3;
     else if (bytes[i] === 0 && bytes[i + 2] === 0 && isAscii(bytes[i + 1]!) && isAscii(bytes[i + 3]!)) return i;
   }
   return to;

@@ -30,10 +30,14 @@ export interface TextMaskOptions {
  * comes out is the same (between flushes). Bytes in which nothing is found come out as they went in.
  */
 export class TextMask {
-  private held = '';
-  /** How much of `held` was passed on by a flush. */
+  /** What is held, in the pieces in which it came: many small ones are joined when they are looked at. */
+  private pieces: Buffer[] = [];
+  private length = 0;
+  /** How much of it was passed on by a flush. */
   private passed = 0;
   private maskedFrom = -1;
+  /** So many bytes of it are known to hold nothing. */
+  private clean = 0;
   private readonly state: LineState;
   private readonly recognizer: Recognizer;
   private readonly replace: Replace;
@@ -48,29 +52,49 @@ export class TextMask {
 
   /** Whether something waits for a flush. */
   get holding(): boolean {
-    return this.held.length > this.passed;
+    return this.length > this.passed;
   }
 
   write(chunk: Uint8Array): Buffer {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const last = bytes.lastIndexOf(LINE_FEED);
-    if (last === -1) {
-      this.held += bytes.toString('latin1');
-      return this.held.length < WINDOW ? EMPTY : Buffer.from(this.drain(-1), 'latin1');
-    }
     const out: Buffer[] = [];
+    if (last === -1) {
+      this.hold(bytes);
+      if (this.length < WINDOW) return EMPTY;
+      this.drain(-1, out);
+      return joined(out);
+    }
     let from = 0;
-    if (this.held !== '') {
+    if (this.length > 0) {
       from = bytes.indexOf(LINE_FEED) + 1;
-      this.held += bytes.toString('latin1', 0, from);
-      out.push(Buffer.from(this.drain(this.held.length), 'latin1'));
+      this.hold(bytes.subarray(0, from));
+      this.drain(this.length, out);
     }
     this.lines(bytes, from, last + 1, out);
     if (last + 1 < bytes.length) {
-      this.held = bytes.toString('latin1', last + 1);
-      if (this.held.length >= WINDOW) out.push(Buffer.from(this.drain(-1), 'latin1'));
+      this.hold(bytes.subarray(last + 1));
+      if (this.length >= WINDOW) this.drain(-1, out);
     }
-    return out.length === 1 ? out[0]! : Buffer.concat(out);
+    return joined(out);
+  }
+
+  private hold(bytes: Buffer): void {
+    this.pieces.push(bytes);
+    this.length += bytes.length;
+  }
+
+  private held(): Buffer {
+    if (this.pieces.length !== 1) this.pieces = [Buffer.concat(this.pieces, this.length)];
+    return this.pieces[0]!;
+  }
+
+  /** @returns the first bytes of what is held, which is held no more */
+  private shift(length: number): Buffer {
+    const held = this.held();
+    this.pieces = length === held.length ? [] : [held.subarray(length)];
+    this.length -= length;
+    return held.subarray(0, length);
   }
 
   /** Whole lines, from bytes: none is held. */
@@ -82,8 +106,8 @@ export class TextMask {
         at = end;
       } else {
         const next = bytes.indexOf(LINE_FEED, at) + 1;
-        this.held = bytes.toString('latin1', at, next);
-        out.push(Buffer.from(this.drain(this.held.length), 'latin1'));
+        this.hold(bytes.subarray(at, next));
+        this.drain(this.length, out);
         at = next;
       }
     }
@@ -138,48 +162,50 @@ export class TextMask {
   }
 
   end(): Buffer {
-    const out = this.held.length > 0 ? this.take(this.held.length) : '';
-    return Buffer.from(out, 'latin1');
+    return this.length > 0 ? this.take(this.length) : EMPTY;
   }
 
   /** Passes on what waits. A secret that is typed slowly is masked from where it can be told as one. */
   flush(): Buffer {
     if (!this.holding) return EMPTY;
-    const { plain, found } = this.find(this.held);
+    const raw = this.held().toString('latin1');
+    const { plain, found } = this.find(raw);
     // The line is not over: what it would leave behind for the next is not kept.
-    const out = this.render(this.held, { plain, found: this.state.copy().extend(plain.text, found) });
-    this.passed = this.held.length;
-    if (this.held.length > CONTEXT * 2) this.forget(this.held.length - CONTEXT);
+    const out = this.render(raw, { plain, found: this.state.copy().extend(plain.text, found) });
+    this.passed = this.length;
+    if (this.length > CONTEXT * 2) this.forget(this.length - CONTEXT);
     return Buffer.from(out, 'latin1');
   }
 
   private forget(length: number): void {
-    this.held = this.held.slice(length);
+    this.shift(length);
     this.passed -= length;
     this.maskedFrom = Math.max(-1, this.maskedFrom - length);
   }
 
-  private drain(lines: number): string {
-    let out = '';
+  private drain(lines: number, out: Buffer[]): void {
     let rest = lines;
     // Lines that are too long are cut where they would be cut if they came byte by byte.
     while (rest > 0) {
-      const length = shortLines(this.held, rest);
+      const length = shortLines(this.held(), rest);
       const taken = length > 0 ? length : this.windowCut();
-      out += this.take(taken);
+      out.push(this.take(taken));
       rest -= taken;
     }
-    while (this.held.length >= WINDOW) out += this.take(this.windowCut());
-    return out;
+    while (this.length >= WINDOW) out.push(this.take(this.windowCut()));
   }
 
   /** Where a window may be cut: not in a finding, and at a blank where one is near. */
   private windowCut(): number {
-    const window = this.held.slice(0, WINDOW);
-    const plain = plainText(window);
+    const window = this.held().subarray(0, WINDOW);
     let cut = WINDOW - OVERLAP;
-    const blank = window.lastIndexOf(' ', cut);
+    const blank = window.lastIndexOf(BLANK, cut);
     if (blank > cut - 4096) cut = blank + 1;
+    if (this.isQuiet(window)) {
+      this.clean = WINDOW;
+      return cut;
+    }
+    const plain = plainText(window.toString('latin1'));
     for (const { start, end } of this.recognizer.find(plain.text)) {
       const from = plain.origin(start);
       if (from < cut && plain.origin(end - 1) >= cut) cut = from > 0 ? from : WINDOW;
@@ -187,17 +213,28 @@ export class TextMask {
     return cut;
   }
 
-  private take(length: number): string {
-    const text = this.held.slice(0, length);
-    const findings = this.find(text);
-    const out = this.render(text, {
-      plain: findings.plain,
-      found: this.state.extend(findings.plain.text, findings.found),
-    });
-    this.held = this.held.slice(length);
+  private take(length: number): Buffer {
+    const bytes = this.shift(length);
+    const quiet = this.clean >= length || this.isQuiet(bytes);
+    this.clean = 0;
+    const out = quiet ? bytes.subarray(Math.min(this.passed, length)) : this.masked(bytes);
     this.passed = Math.max(0, this.passed - length);
     this.maskedFrom = -1;
     return out;
+  }
+
+  private masked(bytes: Buffer): Buffer {
+    const raw = bytes.toString('latin1');
+    const { plain, found } = this.find(raw);
+    return Buffer.from(this.render(raw, { plain, found: this.state.extend(plain.text, found) }), 'latin1');
+  }
+
+  /** Nothing can stand in these bytes, nor follow from what stood before them: no text need be made of them. */
+  private isQuiet(bytes: Buffer): boolean {
+    if (this.state.isOpen) return false;
+    // Filling is told at the speed of memory.
+    if (bytes.equals(ZEROS.subarray(0, bytes.length))) return true;
+    return new LineScan(this.recognizer, bytes, bytes.length, false).next(0) >= bytes.length;
   }
 
   private find(raw: string, bytes?: Buffer): Found {
@@ -238,6 +275,12 @@ export class TextMask {
 }
 
 const EMPTY = Buffer.alloc(0);
+const BLANK = 0x20;
+const ZEROS = Buffer.alloc(WINDOW);
+
+function joined(pieces: readonly Buffer[]): Buffer {
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+}
 
 interface Found {
   readonly plain: Plain;
@@ -245,11 +288,11 @@ interface Found {
 }
 
 /** Length of the whole lines within `limit` before the first that exceeds the window. */
-function shortLines(text: string, limit: number): number {
+function shortLines(text: Buffer, limit: number): number {
   let from = 0;
   while (from < limit) {
-    const newline = text.indexOf('\n', from);
-    if (newline - from >= WINDOW) return from;
+    const newline = text.lastIndexOf(LINE_FEED, Math.min(limit, from + WINDOW) - 1);
+    if (newline < from) return from;
     from = newline + 1;
   }
   return from;

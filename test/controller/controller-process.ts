@@ -44,6 +44,7 @@ export class ControllerProcess {
       probes: { address: '127.0.0.1', port: 0 },
       upstream: { kubeconfig: await cluster.kubeconfig({ token }), ...options.upstream },
       identity: {},
+      recording: { enabled: false },
       controller: { leaseDuration: '4s', ...options.controller },
       log: { level: 'debug' },
       ...options.configuration,

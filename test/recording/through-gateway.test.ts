@@ -3,9 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Scene } from '../gateway/scene.ts';
+import { POLICY_ALL, Scene } from '../gateway/scene.ts';
 import { type CliResult, runCli } from '../sessions/run-cli.ts';
-import { storedRecordings, storeOf } from './recorded.ts';
+import { events, spooledLines, storeOf } from './recorded.ts';
 
 describe('recordings read back through the gateway', () => {
   let scene: Scene;
@@ -17,6 +17,11 @@ describe('recordings read back through the gateway', () => {
       recording: true,
       adjust: (configuration) => Object.assign(configuration.recording, { idleTimeout: '1s' }),
     });
+    await scene.policy(`${POLICY_ALL}\n  recording: {level: RequestResponse}`);
+    for (let level = ''; level !== 'RequestResponse'; await sleep(50)) {
+      await scene.ask(`/api/v1/namespaces/${scene.namespace}/configmaps`);
+      level = events(spooledLines(scene.gateway)).at(-1)?.level ?? '';
+    }
     const configMap = {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -28,8 +33,8 @@ describe('recordings read back through the gateway', () => {
       headers: ['Content-Type', 'application/json'],
       body: JSON.stringify(configMap),
     });
-    await scene.gateway.logged(({ message }) => message === 'a recording is sealed', 60_000);
-    [sealed = ''] = storedRecordings(scene.gateway);
+    const one = await scene.gateway.logged(({ message }) => message === 'a recording is sealed', 60_000);
+    sealed = String(one['recording']);
     await scene.cluster.apply(
       rbac('auditors', 'list', undefined) + rbac('one', 'get', sealed) + rbac('index', 'x', undefined),
     );
