@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
 import { decodeData, type EventLine, type Line } from '../../src/recording/line.ts';
 import { BUSYBOX_IMAGE, startCluster } from '../cluster/cluster.ts';
 import { Scene } from '../gateway/scene.ts';
@@ -32,7 +35,14 @@ kind: Pod
 metadata: {name: web, namespace: ${scene.namespace}}
 spec:
   terminationGracePeriodSeconds: 0
-  containers: [{name: web, image: "${BUSYBOX_IMAGE}", imagePullPolicy: Never, command: [sh, -c, "echo started; sleep 3600"]}]
+  containers:
+    - {name: web, image: "${BUSYBOX_IMAGE}", imagePullPolicy: Never, command: [sh, -c, "echo started; exec nc -ll -p 7 -e cat"]}
+    - name: shell
+      image: "${BUSYBOX_IMAGE}"
+      imagePullPolicy: Never
+      stdin: true
+      tty: true
+      command: [sh, -c, "stty -echo; while read line; do echo heard $line; done"]
 `);
     const ready = ['wait', '-n', scene.namespace, '--for=condition=Ready', '--timeout=60s', 'pod/web'];
     const { code, stderr } = await scene.cluster.kubectl(ready);
@@ -56,24 +66,26 @@ spec:
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
     child.stdin.end(input);
     const code = await new Promise<number>((resolve) => child.once('close', (value) => resolve(value ?? -1)));
-    for (let attempt = 0; attempt < 100; attempt += 1) {
+    return { stdout: stdout + stderr, code, ...(await ended(args[0]!.replace('logs', 'log'))) };
+  }
+  const seen = new Set<string>();
+
+  /** The events of the last one of its kind, once it is over. */
+  async function ended(subresource: string): Promise<{ lines: Line[]; first: EventLine; last: EventLine }> {
+    for (let attempt = 0; attempt < 400; attempt += 1) {
       const lines = spooledLines(scene.gateway);
       const last = events(lines)
-        .filter(
-          ({ objectRef, stage }) =>
-            objectRef?.subresource === args[0]!.replace('logs', 'log') && stage === 'ResponseComplete',
-        )
+        .filter(({ objectRef, stage }) => objectRef?.subresource === subresource && stage === 'ResponseComplete')
         .at(-1);
       const first = events(lines, last?.auditID ?? '')[0];
       if (last !== undefined && first !== undefined && !seen.has(last.auditID)) {
         seen.add(last.auditID);
-        return { stdout: stdout + stderr, code, lines, first, last };
+        return { lines, first, last };
       }
       await sleep(50);
     }
-    throw new Error(`no event: ${stdout}${stderr}`);
+    throw new Error(`no event of ${subresource}`);
   }
-  const seen = new Set<string>();
 
   for (const transport of ['WebSocket', 'SPDY'] as const) {
     it(`exec over ${transport}: argv, stdin, stdout, stderr, in order, with time; no secret that the agent did not see`, async () => {
@@ -118,6 +130,76 @@ spec:
     assert.equal(stdout, 'started\n');
     assert.equal(stream(lines, last.auditID, 'log'), stdout);
   });
+
+  it('attach to a terminal: what is typed, what is shown, and every size of it', async () => {
+    const { url, caPem } = scene.gateway;
+    const query = 'container=shell&stdin=1&stdout=1&tty=1';
+    const path = `/api/v1/namespaces/${scene.namespace}/pods/web/attach?${query}`;
+    const socket = new WebSocket(`${url.replace('https', 'wss')}${path}`, ['v5.channel.k8s.io'], {
+      ca: caPem,
+      headers: { Authorization: `Bearer ${scene.token}` },
+    });
+    let shown = '';
+    socket.on('message', (data: Buffer) => {
+      if (data[0] === 1) shown += data.subarray(1).toString();
+    });
+    await once(socket, 'open');
+    const send = (channel: number, text: string): void =>
+      socket.send(Buffer.concat([Buffer.of(channel), Buffer.from(text)]));
+    send(4, '{"Width":80,"Height":24}');
+    send(0, 'hello\n');
+    for (let tries = 0; tries < 400 && !shown.includes('heard hello'); tries += 1) await sleep(25);
+    send(4, '{"Width":120,"Height":40}');
+    send(0, 'again\n');
+    for (let tries = 0; tries < 400 && !shown.includes('heard again'); tries += 1) await sleep(25);
+    socket.close();
+    const { lines, first, last } = await ended('attach');
+    assert.deepEqual([first.exec!.tty, first.exec!.stdin, first.exec!.container], [true, true, 'shell']);
+    assert.deepEqual(first.exec!.command, []);
+    assert.equal(stream(lines, last.auditID, 'stdin'), 'hello\nagain\n');
+    assert.equal(stream(lines, last.auditID, 'stdout'), shown);
+    const frames = lines.flatMap((line) => (line.kind === 'Frame' && line.auditID === last.auditID ? [line] : []));
+    const sizes = frames.filter(({ channel }) => channel === 'resize').map(({ data }) => JSON.parse(data));
+    assert.deepEqual(sizes, [
+      { Width: 80, Height: 24 },
+      { Width: 120, Height: 40 },
+    ]);
+    const order = frames.map(({ channel }) => channel);
+    assert.ok(
+      order.indexOf('resize') < order.indexOf('stdin') && order.lastIndexOf('resize') < order.lastIndexOf('stdin'),
+    );
+    assert.equal(last.outcome, 'ClientLeft');
+  });
+
+  for (const transport of ['WebSocket', 'SPDY'] as const) {
+    it(`port-forward over ${transport}: its ports and bytes, and nothing of what passes`, async () => {
+      const secret = randomBytes(12).toString('hex');
+      const child = spawn(scene.cluster.binaries.kubectl!, ['port-forward', 'pod/web', ':7'], {
+        env: { ...process.env, KUBECONFIG: kubeconfig, KUBECTL_PORT_FORWARD_WEBSOCKETS: TRANSPORTS[transport] },
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      try {
+        let said = '';
+        child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+        for (let tries = 0; tries < 400 && !said.includes('127.0.0.1:'); tries += 1) await sleep(25);
+        const socket = connect(Number(/127\.0\.0\.1:(\d+)/.exec(said)![1]), '127.0.0.1');
+        socket.write(secret);
+        let back = '';
+        socket.on('data', (chunk: Buffer) => (back += chunk.toString()));
+        for (let tries = 0; tries < 400 && back !== secret; tries += 1) await sleep(25);
+        assert.equal(back, secret);
+        socket.destroy();
+      } finally {
+        child.kill('SIGINT');
+      }
+      const { lines, first, last } = await ended('portforward');
+      assert.equal(first.stage, 'RequestReceived');
+      assert.deepEqual(last.ports, [7]);
+      assert.ok(last.bytes!.request >= secret.length && last.bytes!.response >= secret.length);
+      assert.ok(!lines.some((line) => line.kind === 'Frame' && line.auditID === last.auditID), 'no frame');
+      assert.ok(!JSON.stringify(lines).includes(secret));
+    });
+  }
 
   it('the whole of it seals and verifies', async () => {
     await scene.gateway.kill('SIGTERM');

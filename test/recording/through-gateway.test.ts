@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { POLICY_ALL, Scene } from '../gateway/scene.ts';
 import { type CliResult, runCli } from '../sessions/run-cli.ts';
-import { events, spooledLines, storeOf } from './recorded.ts';
+import { events, spooledLines, storedLines, storedRecordings, storeOf } from './recorded.ts';
 
 describe('recordings read back through the gateway', () => {
   let scene: Scene;
@@ -33,8 +33,7 @@ describe('recordings read back through the gateway', () => {
       headers: ['Content-Type', 'application/json'],
       body: JSON.stringify(configMap),
     });
-    const one = await scene.gateway.logged(({ message }) => message === 'a recording is sealed', 60_000);
-    sealed = String(one['recording']);
+    for (; sealed === ''; await sleep(100)) sealed = await recordingOf('needle');
     await scene.cluster.apply(
       rbac('auditors', 'list', undefined) + rbac('one', 'get', sealed) + rbac('index', 'x', undefined),
     );
@@ -49,6 +48,15 @@ describe('recordings read back through the gateway', () => {
     for (const [name, token] of Object.entries(tokens)) writeFileSync(join(scene.gateway.directory, name), token);
   });
   after(() => scene?.close());
+
+  /** The sealed recording that holds a text; '' while there is none. */
+  async function recordingOf(text: string): Promise<string> {
+    for (const name of storedRecordings(scene.gateway)) {
+      if (!existsSync(join(storeOf(scene.gateway), 'recordings', name, 'manifest.json'))) continue;
+      if (JSON.stringify(await storedLines(scene.gateway, name)).includes(text)) return name;
+    }
+    return '';
+  }
 
   /** What a person of that group needs to read recordings. */
   function rbac(group: string, verb: string, name: string | undefined): string {
@@ -84,11 +92,9 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "sallyport:$
   it('an auditor has what the store has: list, show, search, export, replay, verify', async () => {
     for (const args of [
       ['list', '-o', 'json', '--until', new Date(Date.now() - 1_000).toISOString()],
-      ['show', sealed],
       ['show', sealed, '-o', 'json'],
       ['search', '--text', 'needle'],
       ['export', sealed, '--format', 'audit'],
-      ['export', sealed, '--format', 'asciicast'],
       ['replay', sealed, '--speed', '1000', '--idle', '0'],
       ['verify', sealed],
     ]) {
@@ -97,8 +103,6 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "sallyport:$
       assert.ok(through.stdout.length > 20, args.join(' '));
       assert.equal(through.stdout, direct.stdout, args.join(' '));
     }
-    const { stdout } = await sallyport('auditors', 'show', sealed);
-    assert.match(stdout, /needle|configmaps/);
     await scene.gateway.logged(
       ({ message, key }) => message === 'recordings are read' && key === `recordings/${sealed}/manifest.json`,
     );

@@ -13,7 +13,6 @@ import { layout } from '../../recording/segment.ts';
 import type { SessionRecordingStatus } from '../../recording/session-recording.generated.ts';
 import { Shipper } from '../../recording/shipping/shipper.ts';
 import { Siem } from '../../recording/siem/siem.ts';
-import { publicPEM } from '../../recording/signing-key.ts';
 import { Spool, type SpoolOptions } from '../../recording/spool/spool.ts';
 import { SpoolLocked } from '../../recording/spool/spool-lock.ts';
 import { checkStorage, openStorage, retentionOf } from '../../recording/storage/open.ts';
@@ -26,7 +25,7 @@ import { GatewayRecorder } from './recorder.ts';
 import { RecordingAccess } from './recording-access.ts';
 import { RecordingReader } from './recording-reader.ts';
 import { Recordings } from './recordings.ts';
-import { keysFromFiles, keysFromSecret, type SigningKeys } from './signing-keys.ts';
+import { SigningKeys } from './signing-keys.ts';
 
 export const RECORDING_KEYS_SECRET = 'sallyport-recording-keys';
 
@@ -53,6 +52,7 @@ export class Recording {
   readonly #storage: Storage;
   readonly #index: IndexWriter;
   readonly #siem: Siem;
+  readonly #keys: SigningKeys;
   readonly #options: RecordingOptions;
 
   private constructor(parts: {
@@ -64,6 +64,7 @@ export class Recording {
     storage: Storage;
     index: IndexWriter;
     siem: Siem;
+    keys: SigningKeys;
   }) {
     this.#options = parts.options;
     this.recorder = parts.recorder;
@@ -73,6 +74,7 @@ export class Recording {
     this.#storage = parts.storage;
     this.#index = parts.index;
     this.#siem = parts.siem;
+    this.#keys = parts.keys;
   }
 
   /**
@@ -82,14 +84,18 @@ export class Recording {
   static async start(options: RecordingOptions): Promise<Recording> {
     const { configuration, own, secrets, log, metrics, bodyTimeout, version } = options;
     const { spool: place, durability, storage: where, signingKey, index: indexing } = configuration;
-    const keys =
-      signingKey.files === undefined
-        ? await keysFromSecret(secrets, signingKey.secret ?? RECORDING_KEYS_SECRET)
-        : keysFromFiles(signingKey.files);
     const storage = openStorage(where, {
       onAttempt: (operation, code) => metrics.recordingStoreRequests.inc(operation, code),
       onShadowed: (key) =>
         log.error({ key }, 'something was laid over a sealed object in the store: the sealed one is still read'),
+    });
+    const keys = await SigningKeys.load({
+      files: signingKey.files,
+      secret: signingKey.secret ?? RECORDING_KEYS_SECRET,
+      store: secrets,
+      publish: (id, pem) => storage.putMutable(`keys/${id}.pem`, Buffer.from(pem)),
+      onChanged: ({ id }) => log.info({ keyID: id }, 'recordings are signed by another key from here on'),
+      onError: (error) => log.warn({ error }, 'signing keys cannot be read, or not be published; it is tried again'),
     });
     const unreachable = await checkStorage(storage);
     if (unreachable !== undefined) log.warn({ error: unreachable }, 'the store of recordings does not answer yet');
@@ -159,7 +165,9 @@ export class Recording {
     shipper = new Shipper({
       spool,
       storage,
-      key: keys.current,
+      get key() {
+        return keys.current;
+      },
       replica,
       retention: retentionOf(where),
       remoteTimeout: configuration.commitTimeout,
@@ -205,9 +213,7 @@ export class Recording {
     await recordings.resume(torn);
     await shipper.start();
     index.start();
-    keepPublicKeys(storage, keys).catch((error: unknown) =>
-      log.warn({ error }, 'the public keys are not in the store yet'),
-    );
+    keys.start();
     metrics.beforeScrape(() => {
       const { used, waiting, max } = spool.usage;
       metrics.recordingSpoolBytes.set(used + waiting);
@@ -230,7 +236,7 @@ export class Recording {
       onRefused: () => metrics.recordingRefused.inc(),
     });
     log.info({ store: storage.locator, durability, keyID: keys.current.id }, 'recording');
-    return new Recording({ options, recorder, recordings, spool, shipper, storage, index, siem });
+    return new Recording({ options, recorder, recordings, spool, shipper, storage, index, siem, keys });
   }
 
   /** Reads it back, for people. @param governs whether an AgentPolicy speaks of a caller @param stallTimeout milliseconds */
@@ -253,7 +259,7 @@ export class Recording {
   async stop(): Promise<void> {
     await this.#recordings.stop();
     await Promise.all([this.#shipper.stop(LAST_WORDS), this.#siem.stop(LAST_WORDS / 4)]);
-    await this.#index.stop(LAST_WORDS / 4);
+    await Promise.all([this.#index.stop(LAST_WORDS / 4), this.#keys.stop()]);
     await this.#spool.close();
     await this.#storage.close();
   }
@@ -313,9 +319,4 @@ async function finalStatus(storage: Storage, manifest: Manifest, sha256: string)
       signature: { keyID: stored.keyID, value: stored.signature, manifestSHA256: sha256 },
     }),
   };
-}
-
-/** For whoever reads the store without a key of their own; an auditor keeps the keys elsewhere. */
-async function keepPublicKeys(storage: Storage, keys: SigningKeys): Promise<void> {
-  for (const key of keys.all) await storage.putMutable(`keys/${key.id}.pem`, Buffer.from(publicPEM(key)));
 }
