@@ -41,4 +41,7 @@ manifests: install ## raw manifests from the chart, in deploy/
 bench: install ## benchmarks, side by side, written to docs/benchmarks.md
 	$(NODE) test/bench/main.ts
 
-.PHONY: help install format check unit test demo image manifests bench
+soak: install ## ten minutes of 200 recorded sessions, written to docs/soak.md (QUICK=1: twenty seconds)
+	BENCH_ONLY=soak BENCH_WRITE=$(if $(QUICK),0,1) $(NODE) test/bench/main.ts
+
+.PHONY: help install format check unit test demo image manifests bench soak

@@ -81,11 +81,19 @@ export class Bed {
   }
 
   /** One that records at RequestResponse, Strict. */
-  async recordingGateway(durability: 'Process' | 'Disk' | 'Remote'): Promise<GatewayProcess> {
+  async recordingGateway(
+    durability: 'Process' | 'Disk' | 'Remote',
+    more: { readonly env?: Record<string, string>; readonly recording?: Record<string, unknown> } = {},
+  ): Promise<GatewayProcess> {
     const gateway = await this.#another({
       configuration: UNLIMITED,
       recording: true,
-      adjust: (configuration) => Object.assign(configuration.recording, { durability }),
+      env: more.env ?? {},
+      adjust: ({ recording }) => {
+        const { segmentBytes, ...rest } = more.recording ?? {};
+        Object.assign(recording, { durability, ...rest });
+        if (segmentBytes !== undefined) Object.assign(recording.spool, { segmentBytes });
+      },
     });
     this.#recording.add(gateway);
     return gateway;
@@ -168,6 +176,12 @@ export class Bed {
     for (const proxy of this.#proxies) await proxy.stop();
     for (const gateway of this.#gateways.reverse()) await gateway.stop();
     await this.cluster.stop();
+  }
+
+  /** A token of somebody else whose requests are recorded. */
+  async recordedToken(sub: string): Promise<string> {
+    const exp = Math.floor(Date.now() / 1_000) + 7_200;
+    return await this.gateway.token({ sub, groups: [GROUP, RECORDED], exp });
   }
 
   /** Only where there is a recording is one demanded. */

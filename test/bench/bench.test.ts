@@ -41,6 +41,23 @@ test('a part that does not exist is refused', async () => {
   assert.match(stderr, /nothing is none of/);
 });
 
+test('what takes long runs only when it is named', () => {
+  assert.deepEqual([...planOf({}, ['get', 'soak'], ['soak']).keys], ['get']);
+  assert.deepEqual([...planOf({ BENCH_ONLY: 'soak' }, ['get', 'soak'], ['soak']).keys], ['soak']);
+});
+
+test('a short soak: no request fails, all of its recordings verify, and memory is told', {
+  skip: LINUX ? false : 'reads /proc',
+  timeout: 300_000,
+}, async () => {
+  const { code, stdout, stderr } = await bench({ QUICK: '1', BENCH_ONLY: 'soak' });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /no request fails +0 of \d{2,} +PASS/, stdout);
+  const [, recordings = '0', lines = '0'] = /\n +[\d,]+ +0 +[\d.]+ +[\d.]+ +([\d,]+) +([\d,]+)\n/.exec(stdout) ?? [];
+  assert.ok(Number(recordings) >= 10 && Number(lines.replaceAll(',', '')) > 500, stdout);
+  assert.match(stdout, /lives +[\d.]+ MiB +[\d.]+ MiB +[\d.]+ MiB/);
+});
+
 test('the small GET is measured through every way', {
   skip: LINUX ? false : 'reads /proc',
   timeout: 300_000,

@@ -16,10 +16,14 @@ export class GatewayMemory {
     this.#file = file;
   }
 
-  static async start(bed: Bed): Promise<GatewayMemory> {
+  /** @param start of a gateway with these variables; a fresh one when left out */
+  static async start(
+    bed: Bed,
+    start: (env: Record<string, string>) => Promise<GatewayProcess> = (env) => bed.freshGateway(env),
+  ): Promise<GatewayMemory> {
     const file = join(tmpdir(), `sallyport-bench-${randomUUID()}.json`);
     const preload = new URL('gc-on-signal.ts', import.meta.url).href;
-    const gateway = await bed.freshGateway({
+    const gateway = await start({
       NODE_OPTIONS: `--expose-gc --import=${preload}`,
       BENCH_MEMORY_FILE: file,
     });

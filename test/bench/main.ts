@@ -1,6 +1,6 @@
 /**
  * `make bench`: all parts, side by side, in one run. `BENCH_ONLY=get,list` chooses, `QUICK=1` only shows that everything
- * works, `STRICT=1` exits with 1 where a must is missed. A whole run writes docs/benchmarks.md; so does a part of one with
+ * works, `STRICT=1` exits with 1 where a must is missed. `make soak` is the part that runs only when it is named; its page is docs/soak.md. A whole run writes docs/benchmarks.md; so does a part of one with
  * `BENCH_WRITE=1`, and the page then says what was left out. A part that fails does not take the others with it: the
  * page says that it failed, and the exit code is 1.
  */
@@ -16,6 +16,7 @@ import type { Section } from './section.ts';
 import { number } from './words.ts';
 
 const PAGE = new URL('../../docs/benchmarks.md', import.meta.url);
+const SOAK_PAGE = new URL('../../docs/soak.md', import.meta.url);
 
 interface Run {
   readonly bed: Bed;
@@ -33,7 +34,8 @@ async function main(): Promise<number> {
     return 2;
   }
   const keys = PARTS.map((part) => part.key);
-  const plan = planOf(process.env, keys);
+  const byName = PARTS.filter((part) => part.byName).map((part) => part.key);
+  const plan = planOf(process.env, keys, byName);
   const begun = performance.now();
   const load = describeLoad();
   say(`${describeMachine()}; load ${load}\n`);
@@ -44,7 +46,7 @@ async function main(): Promise<number> {
   say(`\n${musts.length - missed.length} of ${musts.length} musts hold; ${number(seconds, 0)} s\n`);
   for (const { what, measured } of missed) say(`  MISS  ${what}: ${measured}\n`);
   for (const key of failed) say(`  FAILED  ${key}: not measured to its end\n`);
-  const left = keys.filter((key) => !plan.keys.has(key));
+  const left = keys.filter((key) => !plan.keys.has(key) && !byName.includes(key));
   // Only a whole run may speak for the project.
   if ((!plan.quick && left.length === 0) || process.env['BENCH_WRITE'] === '1') {
     const facts: Report['facts'] = [
@@ -53,8 +55,9 @@ async function main(): Promise<number> {
       ...(failed.length === 0 ? [] : [['parts that failed', failed.join(', ')] as const]),
       ['kind of run', plan.quick ? 'quick: few rounds, that it works; figures are provisional' : 'full'],
     ];
-    writeFileSync(PAGE, asMarkdown({ facts, sections }));
-    say('written to docs/benchmarks.md\n');
+    const soaked = byName.some((key) => plan.keys.has(key));
+    writeFileSync(soaked ? SOAK_PAGE : PAGE, asMarkdown({ facts, sections }, soaked ? 'Soak' : 'Benchmarks'));
+    say(`written to docs/${soaked ? 'soak' : 'benchmarks'}.md\n`);
   } else {
     say('not a whole run: docs/benchmarks.md is left as it is\n');
   }

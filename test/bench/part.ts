@@ -5,6 +5,8 @@ import type { Section } from './section.ts';
 export interface Part {
   /** As `BENCH_ONLY` names it. */
   readonly key: string;
+  /** Only when it is named: it takes too long for every run. */
+  readonly byName: boolean;
   /** @param quick a smoke run: that everything works, not what it costs */
   measure(bed: Bed, quick: boolean): Promise<Section>;
 }
@@ -17,6 +19,7 @@ export function part<Size>(
   key: string,
   sizes: { readonly full: Size; readonly quick: Size },
   run: (bed: Bed, size: Size) => Promise<Section>,
+  { byName = false }: { readonly byName?: boolean } = {},
 ): Part {
-  return { key, measure: (bed, quick) => run(bed, quick ? sizes.quick : sizes.full) };
+  return { key, byName, measure: (bed, quick) => run(bed, quick ? sizes.quick : sizes.full) };
 }

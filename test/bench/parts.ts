@@ -10,6 +10,7 @@ import type { Part } from './part.ts';
 import { recording } from './recording.ts';
 import { recordingExec } from './recording-exec.ts';
 import { recordingLines } from './recording-lines.ts';
+import { soak } from './soak.ts';
 import { start } from './start.ts';
 import { watch } from './watch.ts';
 
@@ -27,5 +28,6 @@ export const PARTS: readonly Part[] = [
   recording,
   recordingExec,
   recordingLines,
+  soak,
   micro,
 ];

@@ -6,12 +6,12 @@ export interface Report {
   readonly sections: readonly Section[];
 }
 
-/** docs/benchmarks.md. */
-export function asMarkdown(report: Report): string {
+/** docs/benchmarks.md, docs/soak.md. */
+export function asMarkdown(report: Report, title: 'Benchmarks' | 'Soak' = 'Benchmarks'): string {
   const musts = report.sections.flatMap((section) => section.musts);
   const blocks = [
-    '# Benchmarks',
-    'Written by `make bench`; not edited by hand. Everything of one run, side by side on one machine, clients and API server on the same cores: read the ratios, not the milliseconds.',
+    `# ${title}`,
+    `Written by \`make ${title === 'Soak' ? 'soak' : 'bench'}\`; not edited by hand. Everything of one run, side by side on one machine, clients and API server on the same cores: read the ratios, not the milliseconds.`,
     markdownTable({ columns: ['', ''], rows: report.facts.map(([name, value]) => [name, value]) }),
     '## What must hold',
     markdownTable(mustTable(musts)),

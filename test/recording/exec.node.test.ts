@@ -126,7 +126,7 @@ spec:
   });
 
   it('a log leaves its stream', async () => {
-    const { stdout, lines, last } = await kubectl(['logs', 'web'], '', 'WebSocket');
+    const { stdout, lines, last } = await kubectl(['logs', 'web', '-c', 'web'], '', 'WebSocket');
     assert.equal(stdout, 'started\n');
     assert.equal(stream(lines, last.auditID, 'log'), stdout);
   });

@@ -170,7 +170,7 @@ export class RecordedExchange {
   async close(result: Outcome | UpgradeOutcome | SallyportError): Promise<void> {
     try {
       if (result instanceof SallyportError) await this.#failed(result);
-      else await this.complete(endingOf(result));
+      else await this.complete(endingOf(result, this.exchange.operation!.exec !== undefined));
     } catch {
       // The loss was counted; the answer was given, or is an error already.
     } finally {
@@ -298,12 +298,14 @@ function shown(body: Buffer, exchange: Exchange, masking: Exchange['masking']): 
   }
 }
 
-function endingOf(result: Outcome | UpgradeOutcome): Ending {
+/** @param command of exec or attach: it ends by itself; whoever ends a port-forward is done with it */
+function endingOf(result: Outcome | UpgradeOutcome, command: boolean): Ending {
   if ('end' in result) {
     const { status, bytes, upstreamDuration, end } = result;
     return { status, bytes, upstreamDuration, outcome: end };
   }
   const { status, bytesToClient, bytesFromClient, error, endedBy, ports } = result;
-  const outcome = error === undefined ? 'Complete' : endedBy === 'client' ? 'ClientLeft' : 'Ended';
+  const left = endedBy === 'client' && (command || error !== undefined);
+  const outcome = left ? 'ClientLeft' : error === undefined ? 'Complete' : 'Ended';
   return { status, bytes: bytesToClient, requestBytes: bytesFromClient, outcome, ...(ports.length > 0 && { ports }) };
 }

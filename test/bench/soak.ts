@@ -1,0 +1,221 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, request } from 'undici';
+import type { GatewayProcess } from '../gateway/gateway-process.ts';
+import { storedRecordings, verifyStored } from '../recording/recorded.ts';
+import type { Bed } from './bed.ts';
+import { GatewayMemory } from './gateway-memory.ts';
+import { part } from './part.ts';
+import { ProcessUsage } from './process-usage.ts';
+import { median } from './quantile.ts';
+import type { Must, Section } from './section.ts';
+import { megabytes, number, percent } from './words.ts';
+
+interface Size {
+  readonly seconds: number;
+  readonly sessions: number;
+  /** Requests a second, of all of them. */
+  readonly rate: number;
+  /** Streams that are open at any time. */
+  readonly watches: number;
+}
+
+interface Sample {
+  readonly at: number;
+  readonly resident: number;
+}
+
+const MiB = 1 << 20;
+
+/** Hours in minutes: sessions come and go, are recorded and sealed, and nothing of them stays in memory. */
+export const soak = part<Size>(
+  'soak',
+  {
+    full: { seconds: 600, sessions: 200, rate: 100, watches: 20 },
+    quick: { seconds: 20, sessions: 20, rate: 50, watches: 4 },
+  },
+  async (bed, size) => {
+    // Recordings end early and often: what is left of each would be seen.
+    const recording = { idleTimeout: '15s', maxDuration: '1m', segmentBytes: 1 << 20 };
+    const memory = await GatewayMemory.start(bed, (env) => bed.recordingGateway('Process', { env, recording }));
+    const crowd = await Crowd.open(bed, memory.gateway, size);
+    const usage = new ProcessUsage(memory.gateway.pid);
+    const samples: Sample[] = [];
+    const settled: NodeJS.MemoryUsage[] = [];
+    const begun = performance.now();
+    const cpu = usage.cpu();
+    const elapsed = (): number => (performance.now() - begun) / 1_000;
+    const working = crowd.work(size.seconds);
+    for (const third of [1, 2, 3]) {
+      for (const until = (size.seconds * third) / 3; elapsed() < until; await sleep(1_000)) {
+        samples.push({ at: elapsed(), resident: usage.resident() });
+      }
+      settled.push(await memory.settled());
+    }
+    await working;
+    const used = (usage.cpu() - cpu) / 1_000 / elapsed();
+    await crowd.close();
+    await memory.gateway.kill('SIGTERM');
+    const names = storedRecordings(memory.gateway);
+    let lines = 0;
+    for (const name of names) lines += (await verifyStored(memory.gateway, name)).lines;
+    await memory.gateway.stop();
+    return sectionOf(size, { samples, settled, crowd, cores: used, recordings: names.length, lines });
+  },
+  { byName: true },
+);
+
+/** People's agents, each with a token of its own. */
+class Crowd {
+  readonly #bed: Bed;
+  readonly #size: Size;
+  readonly #url: string;
+  readonly #agent: Agent;
+  readonly #tokens: readonly string[];
+  sent = 0;
+  failed = 0;
+  streamed = 0;
+
+  private constructor(bed: Bed, gateway: GatewayProcess, size: Size, tokens: readonly string[]) {
+    this.#bed = bed;
+    this.#size = size;
+    this.#url = gateway.url;
+    this.#tokens = tokens;
+    this.#agent = new Agent({ connections: 64, connect: { ca: gateway.caPem }, bodyTimeout: 0 });
+  }
+
+  static async open(bed: Bed, gateway: GatewayProcess, size: Size): Promise<Crowd> {
+    const tokens: string[] = [];
+    for (let index = 0; index < size.sessions; index += 1) tokens.push(await bed.recordedToken(`soak-${index}`));
+    return new Crowd(bed, gateway, size, tokens);
+  }
+
+  async work(seconds: number): Promise<void> {
+    const { rate, watches } = this.#size;
+    const begun = performance.now();
+    const over = (): boolean => performance.now() - begun > seconds * 1_000;
+    const streams = Array.from({ length: watches }, (_, index) => this.#watch(index, over));
+    const open = new Set<Promise<void>>();
+    let due = 0;
+    while (!over()) {
+      for (const until = ((performance.now() - begun) / 1_000) * rate; due < until; due += 1) {
+        const one: Promise<void> = this.#request(due).finally(() => open.delete(one));
+        open.add(one);
+      }
+      await sleep(10);
+    }
+    await Promise.all([...open, ...streams]);
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  /** Mostly reads; every tenth a list, every seventh a write, which is refused and kept. */
+  async #request(index: number): Promise<void> {
+    // In turns of a minute only some of the sessions are at work: the others are idle, and sealed.
+    const half = Math.ceil(this.#tokens.length / 2);
+    const turn = Math.floor(index / (this.#size.rate * 30)) % 2;
+    const token = this.#tokens[(turn * half + (index % half)) % this.#tokens.length]!;
+    const maps = `/api/v1/namespaces/${this.#bed.namespace}/configmaps`;
+    if (index % 7 === 0)
+      await this.#ask('POST', maps, token, 403, JSON.stringify({ metadata: { name: `soak-${index}` } }));
+    else await this.#ask('GET', index % 10 === 0 ? maps : this.#bed.small, token, 200);
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, token: string, wanted: number, body?: string): Promise<void> {
+    this.sent += 1;
+    try {
+      const headers = {
+        authorization: `Bearer ${token}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      };
+      const answer = await request(this.#url + path, { method, headers, dispatcher: this.#agent, body: body ?? null });
+      await answer.body.dump();
+      if (answer.statusCode !== wanted) this.failed += 1;
+    } catch {
+      this.failed += 1;
+    }
+  }
+
+  async #watch(index: number, over: () => boolean): Promise<void> {
+    const token = this.#tokens[index % this.#tokens.length]!;
+    const path = `/api/v1/namespaces/${this.#bed.namespace}/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=5`;
+    while (!over()) {
+      try {
+        const headers = { authorization: `Bearer ${token}` };
+        const answer = await request(this.#url + path, { headers, dispatcher: this.#agent });
+        if (answer.statusCode !== 200) this.failed += 1;
+        for await (const chunk of answer.body) this.streamed += (chunk as Buffer).length;
+      } catch {
+        this.failed += 1;
+        await sleep(200);
+      }
+    }
+  }
+}
+
+interface Found {
+  readonly samples: readonly Sample[];
+  /** After each third. */
+  readonly settled: readonly NodeJS.MemoryUsage[];
+  readonly crowd: Crowd;
+  readonly cores: number;
+  readonly recordings: number;
+  readonly lines: number;
+}
+
+function sectionOf(size: Size, { samples, settled, crowd, cores, recordings, lines }: Found): Section {
+  const third = (index: number): number =>
+    median(
+      samples
+        .filter(({ at }) => Math.min(2, Math.floor((at * 3) / size.seconds)) === index)
+        .map(({ resident }) => resident),
+    );
+  const live = settled.map(({ heapUsed, external }) => heapUsed + external);
+  const grown = live[2]! - live[0]!;
+  const resident = third(2) / third(1) - 1;
+  const musts: Must[] = [
+    { what: 'no request fails', measured: `${crowd.failed} of ${crowd.sent}`, pass: crowd.failed === 0 },
+    {
+      what: 'what lives in memory does not grow: from the first third to the last at most 8 MiB',
+      measured: megabytes(grown),
+      pass: grown <= 8 * MiB,
+    },
+    {
+      what: 'resident memory is flat: the last third at most 10 % over the second',
+      measured: percent(resident),
+      pass: resident <= 0.1,
+    },
+  ];
+  return {
+    title: 'Soak',
+    notes: [
+      `${size.sessions} sessions for ${number(size.seconds / 60, 1)} minutes, ${size.rate} requests a second (reads, lists, writes that are refused) and ${size.watches} watches of five seconds, one behind the other; level RequestResponse, Strict, durability Process. ` +
+        'Recordings end after fifteen seconds without a request, and after a minute; all of them were verified in the end.',
+      'Lives: heap and what belongs to it after a collection of garbage. Resident: median of one sample a second.',
+    ],
+    tables: [
+      {
+        columns: ['', 'first third', 'second', 'last'],
+        rows: [
+          ['lives', ...live.map((bytes) => megabytes(bytes))],
+          ['resident', ...[0, 1, 2].map((index) => megabytes(third(index)))],
+        ],
+      },
+      {
+        columns: ['requests', 'failed', 'KB of watches', 'cores', 'recordings', 'lines, all verified'],
+        rows: [
+          [
+            number(crowd.sent, 0),
+            String(crowd.failed),
+            number(crowd.streamed / 1e3, 1),
+            number(cores, 2),
+            number(recordings, 0),
+            number(lines, 0),
+          ],
+        ],
+      },
+    ],
+    musts,
+  };
+}
