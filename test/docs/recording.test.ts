@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse } from 'yaml';
 import { recording } from '../../src/config/recording.ts';
 import { SAMPLE_IDENTITY } from '../../src/recording/cases/sample-recording.ts';
+import { layout } from '../../src/recording/segment.ts';
 import { anHour, recordingCommand, storeInFolder, writeRecordings } from '../recording/made-recording.ts';
 
 const PAGES = ['recording-storage.md', 'recording-readers.md', 'siem.md'];
@@ -24,7 +26,9 @@ const blocks = (page: string, language: string): string[] =>
     .map(([, , text]) => text!);
 
 for (const page of PAGES) {
-  for (const [index, text] of blocks(page, 'yaml').entries()) {
+  for (const [index, text] of blocks(page, 'yaml')
+    .filter((each) => each.startsWith('recording:'))
+    .entries()) {
     test(`docs/${page}: the configuration ${index + 1} is sound`, () => {
       const parsed = recording.safeParse((parse(text) as { recording: unknown }).recording);
       assert.ok(parsed.success, JSON.stringify(parsed.error?.issues));
@@ -32,10 +36,10 @@ for (const page of PAGES) {
   }
 }
 
-/** Commands that need another cluster are run by test/recording/rerun.test.ts. */
+/** Commands that need another cluster or a gateway are run by test/recording/rerun.test.ts and through-gateway.test.ts. */
 const commands = blocks('recording-readers.md', '')
   .flatMap((text) => text.split('\n'))
-  .filter((line) => line.startsWith('sallyport recording ') && !line.includes(' rerun '));
+  .filter((line) => line.startsWith('sallyport recording ') && !/ rerun | --gateway /.test(line));
 
 test('there are commands to try', () => {
   assert.ok(commands.length >= 14);
@@ -55,6 +59,29 @@ for (const line of commands) {
     assert.ok(code === 0 || (nothing && /nothing was found/.test(stderr)), stderr);
   });
 }
+
+test('retention in a bucket: rules that AWS takes, for what a store holds', () => {
+  const [text] = blocks('recording-storage.md', 'json');
+  const { Rules } = JSON.parse(text!) as { Rules: { ID: string; Status: string; Filter: { Prefix: string } }[] };
+  assert.deepEqual(
+    Rules.map(({ Filter }) => Filter.Prefix),
+    [layout.recordings, layout.announcements],
+  );
+  assert.ok(Rules.every(({ ID, Status }) => ID.length <= 255 && Status === 'Enabled'));
+});
+
+test('retention in a folder: what is old goes, sealed or not, and nothing else', () => {
+  const [command] = blocks('recording-storage.md', '').filter((text) => text.startsWith('find '));
+  const root = join(store.folder, 'kept');
+  const old = new Date(Date.now() - 400 * 86_400_000);
+  for (const name of ['old', 'new']) {
+    mkdirSync(join(root, 'recordings', name), { recursive: true });
+    writeFileSync(join(root, 'recordings', name, 'manifest.json'), '', { mode: 0o440 });
+    if (name === 'old') utimesSync(join(root, 'recordings', name), old, old);
+  }
+  execFileSync('sh', ['-c', command!.replace('/var/lib/sallyport/recordings', root)]);
+  assert.deepEqual(readdirSync(join(root, 'recordings')), ['new']);
+});
 
 test('rerun: its options are those of the page', async () => {
   for (const line of blocks('recording-readers.md', '')

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { POLICY_ALL, Scene } from '../gateway/scene.ts';
 import { type CliResult, runCli } from '../sessions/run-cli.ts';
 import { events, spooledLines, storedLines, storedRecordings, storeOf } from './recorded.ts';
+
+const blocks = (language: string): string[] =>
+  [...readFileSync(PAGE, 'utf8').matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)]
+    .filter(([, found]) => found === language)
+    .map(([, , text]) => text!);
+const PAGE = new URL('../../docs/recording-readers.md', import.meta.url);
 
 describe('recordings read back through the gateway', () => {
   let scene: Scene;
@@ -34,9 +40,13 @@ describe('recordings read back through the gateway', () => {
       body: JSON.stringify(configMap),
     });
     for (; sealed === ''; await sleep(100)) sealed = await recordingOf('needle');
+    const [role] = blocks('yaml');
     await scene.cluster.apply(
-      rbac('auditors', 'list', undefined) + rbac('one', 'get', sealed) + rbac('index', 'x', undefined),
+      role!
+        .replaceAll('sallyport-system', scene.gateway.namespace)
+        .replace('sallyport:auditors', `sallyport:auditors-${scene.namespace}`),
     );
+    await scene.cluster.apply(rbac('one', 'get', sealed) + rbac('index', 'x', undefined));
     for (const group of ['auditors', 'one', 'index', 'nobody']) {
       tokens[group] = await scene.tokenOf({ sub: `${group}-person`, groups: [`${group}-${scene.namespace}`] });
     }
@@ -106,6 +116,26 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "sallyport:$
     await scene.gateway.logged(
       ({ message, key }) => message === 'recordings are read' && key === `recordings/${sealed}/*`,
     );
+  });
+
+  it('the commands of docs/recording-readers.md', async () => {
+    const { directory, url } = scene.gateway;
+    const commands = blocks('').flatMap((text) => text.split('\n').filter((line) => line.includes(' --gateway ')));
+    assert.ok(commands.length >= 3);
+    const [key] = readdirSync(join(storeOf(scene.gateway), 'keys'));
+    for (const line of commands) {
+      const args = line
+        .replace('sallyport ', '')
+        .replace('NAME', sealed)
+        .replace('https://sallyport.shop.example', url)
+        .replace('--token-file token', '')
+        .replace('auditor.pem', join(storeOf(scene.gateway), 'keys', key!))
+        .split(' ')
+        .filter((word) => word !== '');
+      const person = ['--ca', join(directory, 'ca.pem'), '--token-file', join(directory, 'auditors')];
+      const { code, stderr } = await runCli([...args, ...person], { HOME: join(directory, 'home') });
+      assert.equal(code, 0, `${line}: ${stderr}`);
+    }
   });
 
   it('one that is still written is read as far as the store has it', async () => {
