@@ -40,6 +40,8 @@ export class Exchange {
   findings: Findings | undefined;
   /** Milliseconds that deciding took, without waiting for people. */
   decisionDuration: number | undefined;
+  /** Milliseconds that asking a person took, and waiting for their word. */
+  approvalDuration: number | undefined;
   /** By what it was let through, where it needs a person's word. */
   permit: Permit | undefined;
   lease: Lease | undefined;

@@ -198,10 +198,13 @@ export class Pipeline {
   async hold(exchange: Exchange): Promise<void> {
     if (exchange.decision!.action !== 'RequireApproval') return;
     const { approver, masking } = this.#rooms;
+    const begun = performance.now();
     try {
       await approver.hold(exchange);
     } catch (error) {
       throw error instanceof UpstreamRefusal ? masking.refusal(exchange, error) : error;
+    } finally {
+      exchange.approvalDuration = (exchange.approvalDuration ?? 0) + performance.now() - begun;
     }
   }
 

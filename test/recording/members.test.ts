@@ -47,6 +47,7 @@ describe('who approved, and which run of a CI system: recordings and their index
     assert.equal(held!.outcome, 'Refused');
     assert.equal(held!.error!.code, 'SP_APPROVAL_REQUIRED');
     assert.equal(held!.approval, undefined);
+    assert.ok(held!.durations!.approval! > 0, 'how long it was held');
     const people = new People(scene.cluster);
     const { metadata } = await people.waiting(scene.namespace);
     await people.approve(scene.namespace, metadata.name, { reason: 'ticket 17' });

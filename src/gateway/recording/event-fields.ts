@@ -87,10 +87,11 @@ function approvalField({ permit }: Exchange): { approval?: RecordedApproval } {
 
 /** What a decision and the rest took, in milliseconds with two decimals. */
 export function durations(exchange: Exchange, upstream: number | undefined): RecordedDurations {
-  const { startedAt, decisionDuration } = exchange;
+  const { startedAt, decisionDuration, approvalDuration } = exchange;
   return {
     total: rounded(performance.now() - startedAt),
     ...(decisionDuration !== undefined && { decision: rounded(decisionDuration) }),
+    ...(approvalDuration !== undefined && { approval: rounded(approvalDuration) }),
     ...(upstream !== undefined && upstream > 0 && { upstream: rounded(upstream) }),
   };
 }

@@ -9,6 +9,7 @@ import { SpoolError } from './spool-error.ts';
 import { SpoolLock } from './spool-lock.ts';
 import { type Durability, type SealedMark, SpooledRecording, type SpoolRoom } from './spooled-recording.ts';
 import type { SpooledSegment } from './spooled-segment.ts';
+import { WriteThrough } from './write-through.ts';
 
 export interface SpoolOptions {
   readonly folder: string;
@@ -58,12 +59,13 @@ export class Spool {
   #closed = false;
   #stored: (recording: SpooledRecording) => Promise<void> = () => Promise.resolve();
 
-  private constructor(options: SpoolOptions, lock: SpoolLock) {
+  private constructor(options: SpoolOptions, lock: SpoolLock, writeThrough: WriteThrough) {
     this.#options = options;
     this.#lock = lock;
     const { events } = options;
     this.#room = {
       durability: options.durability,
+      writeThrough,
       segmentBytes: options.segmentBytes,
       reserve: (bytes) => {
         const refusal = this.#refusal(bytes);
@@ -99,7 +101,7 @@ export class Spool {
    */
   static async open(options: SpoolOptions): Promise<Spool> {
     const lock = await SpoolLock.take(options.folder);
-    const spool = new Spool(options, lock);
+    const spool = new Spool(options, lock, await WriteThrough.on(options.folder));
     try {
       await spool.#resume();
       await spool.#look();

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pool } from '../buffer-pool.ts';
@@ -15,6 +16,7 @@ import type { ManifestSegment } from '../manifest.ts';
 import { segmentName } from '../segment.ts';
 import { asSpoolError, SpoolError } from './spool-error.ts';
 import type { SpooledSegment } from './spooled-segment.ts';
+import type { WriteThrough } from './write-through.ts';
 
 /** What the spool promises of a line before `append` resolves. */
 export type Durability = 'Process' | 'Disk' | 'Remote';
@@ -22,6 +24,7 @@ export type Durability = 'Process' | 'Disk' | 'Remote';
 /** What a recording needs of the spool that it is in. */
 export interface SpoolRoom {
   readonly durability: Durability;
+  readonly writeThrough: WriteThrough;
   /** Bytes of lines after which a segment is closed. */
   readonly segmentBytes: number;
   /** @throws SpoolError `Full`, `Slow` */
@@ -251,7 +254,7 @@ export class SpooledRecording {
       this.#group = undefined;
       const began = performance.now();
       try {
-        const written = await this.#commit(group.lines);
+        const written = this.#commitAtOnce(group) ?? (await this.#commit(group.lines));
         this.#room.settle(group.bytes, written);
         this.#room.committed(group.lines.length, written, performance.now() - began);
         this.#room.grown(this);
@@ -267,6 +270,40 @@ export class SpooledRecording {
     }
     this.#writing = false;
     this.writtenAt = performance.now();
+  }
+
+  /** @returns bytes written; undefined where it is for the thread pool to do, and nothing has been done. @throws the disk's error */
+  #commitAtOnce({ lines, bytes: about }: Group): number | undefined {
+    const { durability, writeThrough } = this.#room;
+    const segment = this.#current;
+    const file = this.#file;
+    if (durability !== 'Process' || segment === undefined || file === undefined || this.#torn) return undefined;
+    if (!writeThrough.allows(about)) return undefined;
+    const before = { seq: this.#chain.seq, head: this.#chain.head };
+    const bytes = this.#chain.extend(lines, (size) => pool.take(size));
+    try {
+      const begun = performance.now();
+      for (let written = 0; written < bytes.length; ) {
+        written += writeSync(file.fd, bytes, written, bytes.length - written, segment.bytes + written);
+      }
+      writeThrough.took(performance.now() - begun);
+    } catch (error) {
+      this.#chain = new Chain(before.seq, before.head);
+      this.#torn = true;
+      throw error;
+    } finally {
+      pool.give(bytes);
+    }
+    this.#written(segment, lines, bytes.length);
+    return bytes.length;
+  }
+
+  #written(segment: OpenSegment, lines: readonly Line[], bytes: number): void {
+    segment.bytes += bytes;
+    segment.lastSeq = this.#chain.seq;
+    segment.hash = this.#chain.head;
+    for (const line of lines) this.#note(line);
+    if (segment.bytes >= this.#room.segmentBytes) this.#rotate = true;
   }
 
   /** @returns bytes written. All of the lines are kept when it resolves, none when it throws. */
@@ -292,12 +329,8 @@ export class SpooledRecording {
         await file.datasync();
         if (fresh !== undefined) await syncFolders(this.folder);
       }
-      segment.bytes += bytes.length;
-      segment.lastSeq = this.#chain.seq;
-      segment.hash = this.#chain.head;
       if (fresh !== undefined) this.#segments.push(segment);
-      for (const line of lines) this.#note(line);
-      if (segment.bytes >= this.#room.segmentBytes) this.#rotate = true;
+      this.#written(segment, lines, bytes.length);
       return bytes.length;
     } catch (error) {
       this.#chain = new Chain(before.seq, before.head);
