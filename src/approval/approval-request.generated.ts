@@ -177,7 +177,7 @@ export interface ApprovalRequestGrant {
 /** What became of it. Written by the gateway, but for decision. Default: {"phase":"Pending"}. */
 export interface ApprovalRequestStatus {
   /** The conditions in one word, for printing only. Nothing is decided by it. */
-  readonly phase?: 'Pending' | 'Approved' | 'Denied' | 'Expired' | 'Used' | 'OutcomeUnknown';
+  readonly phase?: 'Pending' | 'Approved' | 'Denied' | 'Expired' | 'Revoked' | 'Used' | 'OutcomeUnknown';
   /**
    * The state. Approved and Denied are final and exclude each other. Expired, not decided or not used in time,
    * revoked, or void. Consumed, used as often as allowed. OutcomeUnknown, a gateway ended between taking a use and

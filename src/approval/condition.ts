@@ -58,10 +58,15 @@ export function withPhase(status: ApprovalRequestStatus): ApprovalRequestStatus 
 
 /** For printing; the conditions are the state. */
 export function phaseOf(status: ApprovalRequestStatus | undefined): Phase {
-  const is = (type: ConditionType): boolean =>
-    status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
+  const is = (type: ConditionType, reason?: string): boolean =>
+    status?.conditions?.some(
+      (condition) =>
+        condition.type === type && condition.status === 'True' && (reason === undefined || condition.reason === reason),
+    ) ?? false;
   if (is('Denied')) return 'Denied';
   if (is('OutcomeUnknown')) return 'OutcomeUnknown';
+  // What a person has said last, though it was used up before.
+  if (is('Expired', 'Revoked')) return 'Revoked';
   if (is('Consumed')) return 'Used';
   if (is('Expired')) return 'Expired';
   return is('Approved') ? 'Approved' : 'Pending';

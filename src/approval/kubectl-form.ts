@@ -5,8 +5,9 @@ import { shellWord, shellWords } from './shell-words.ts';
 /**
  * The request as one would type it, near enough for a person to know it again; undefined where kubectl has no such
  * command. What runs is decided by the digest, never by this.
+ * @param objectName of what a POST creates: its path has none
  */
-export function kubectlForm(operation: Operation): string | undefined {
+export function kubectlForm(operation: Operation, objectName = ''): string | undefined {
   if (!operation.isResource) {
     return operation.method === 'GET' ? `kubectl get --raw ${shellWord(operation.path)}` : undefined;
   }
@@ -40,7 +41,8 @@ export function kubectlForm(operation: Operation): string | undefined {
       return line('get', type, ...where, ...all, ...one, ...sub, ...(verb === 'watch' ? ['--watch'] : []));
     }
     case 'create':
-      return name === '' && subresource === '' ? line('create', ...where, ...dryRun, '-f', type) : undefined;
+      if (name !== '' || subresource !== '') return undefined;
+      return line('create', ...where, ...dryRun, '-f', objectName === '' ? type : `${type}/${objectName}`);
     case 'update':
       return line('replace', ...where, ...sub, ...dryRun, '-f', `${type}/${name}`);
     case 'patch': {

@@ -15,6 +15,8 @@ export interface NewRequest {
   readonly namespace: string;
   readonly caller: Caller;
   readonly operation: Operation;
+  /** Of what a POST creates: its path has none. */
+  readonly objectName?: string | undefined;
   /** RequireApproval, with its terms. */
   readonly decision: Decision;
   readonly digest: string;
@@ -42,6 +44,7 @@ export function newRequest(wanted: NewRequest, now: number): ApprovalRequest {
   const summary = summaryOf({
     caller,
     operation,
+    objectName: wanted.objectName,
     policy: decision.policy,
     rule: decision.rule,
     reason: decision.reason,
@@ -62,7 +65,7 @@ export function newRequest(wanted: NewRequest, now: number): ApprovalRequest {
         ...given('onBehalfOf'),
         ...given('session'),
       },
-      operation: operationRecord(operation),
+      operation: operationRecord(operation, wanted.objectName),
       leg: wanted.leg,
       digest: wanted.digest,
       ...(target === undefined ? {} : { target }),

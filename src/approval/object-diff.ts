@@ -60,6 +60,11 @@ export function objectDiff(
   return bounded([...head, ...lines].map(escapeLine), maxBytes, old.cut || next.cut);
 }
 
+/** Where a change cannot be shown: approving it takes the approver's `allowTruncated`. @param why after "could not be compared" */
+export function noDiff(why: string): ObjectDiff {
+  return bounded([escapeLine(`CUT: the change could not be compared (${why}); none of it is shown`)], MAX_DIFF, 'Said');
+}
+
 /**
  * What is hidden in the one or masked in the other is seen in neither. A value hidden here still tells whether it changed,
  * which a masked one does not.
@@ -82,11 +87,12 @@ function isFields(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function bounded(lines: readonly string[], maxBytes: number, alreadyCut: boolean): ObjectDiff {
+/** @param alreadyCut `Said`: its first line says so */
+function bounded(lines: readonly string[], maxBytes: number, alreadyCut: boolean | 'Said'): ObjectDiff {
   const whole = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
-  const truncated = alreadyCut || whole > maxBytes;
+  const truncated = alreadyCut !== false || whole > maxBytes;
   const shown: string[] = [];
-  if (truncated) {
+  if (truncated && alreadyCut !== 'Said') {
     const first = `CUT: this is not the whole change; ${maxBytes} of ${alreadyCut ? 'more than ' : ''}${whole} bytes at most are shown`;
     shown.push(first);
     let left = maxBytes - Buffer.byteLength(first) - 1;

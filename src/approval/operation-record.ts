@@ -8,12 +8,15 @@ import { HIDDEN, hideArguments, hideText, isSecretName } from './hidden-argument
 /** As the CRD bounds a path and an argument. */
 export const MAX_WORD = 24_576;
 
-/** The operation as an ApprovalRequest keeps it: for people, escaped, values hidden, bounded. The digest is what binds. */
-export function operationRecord(operation: Operation): ApprovalRequestOperation {
+/**
+ * The operation as an ApprovalRequest keeps it: for people, escaped, values hidden, bounded. The digest is what binds.
+ * @param objectName of what a POST creates
+ */
+export function operationRecord(operation: Operation, objectName = ''): ApprovalRequestOperation {
   const { verb, apiGroup, apiVersion, resource, subresource, namespace, name, method, exec, portForward } = operation;
   const shown = (text: string, length: number): string => cut(escapeLine(text), length);
   return {
-    display: displayOf(operation),
+    display: displayOf(operation, objectName),
     verb,
     apiGroup: shown(apiGroup, 253),
     apiVersion: shown(apiVersion, 63),
@@ -39,8 +42,9 @@ export function operationRecord(operation: Operation): ApprovalRequestOperation 
 }
 
 /** One short line: verb, resource, and where. */
-export function displayOf(operation: Operation): string {
-  const { verb, resource, subresource, namespace, name, isResource, path } = operation;
+export function displayOf(operation: Operation, objectName = ''): string {
+  const { verb, resource, subresource, namespace, isResource, path } = operation;
+  const name = operation.name || objectName;
   if (!isResource) return cut(escapeLine(`${verb} ${path}`), 256);
   const what = subresource === '' ? resource : `${resource}/${subresource}`;
   const where = name === '' ? namespace : namespace === '' ? name : `${namespace}/${name}`;

@@ -200,6 +200,16 @@ test('a new request carries the rule’s terms, counted from now', () => {
   assert.throws(() => newRequest({ ...wanted, decision: { ...decision, action: 'Allow' } }, NOON), TypeError);
 });
 
+test('a create shows what it makes: its path does not name it', () => {
+  const operation = parse('POST', '/api/v1/namespaces/shop/configmaps', 'application/json');
+  const { spec } = newRequest({ ...wanted, operation, objectName: 'settings' }, NOON);
+  assert.match(spec.summary, /^command: kubectl create -n shop -f configmaps\/settings$/m);
+  assert.deepEqual([spec.operation.display, spec.operation.name], ['create configmaps shop/settings', '']);
+  const hostile = newRequest({ ...wanted, operation, objectName: 'x\u202e; rm -rf\n' }, NOON).spec;
+  assert.match(hostile.summary, /^command: kubectl create -n shop -f \$'configmaps\/x\\u\{202e\}; rm -rf\\u\{a\}'$/m);
+  assert.equal(hostile.operation.display, 'create configmaps shop/x\\u{202e}; rm -rf\\u{a}');
+});
+
 test('a diff that does not fit is elsewhere, and one that is nowhere is called cut', () => {
   const object = { a: Array.from({ length: 9_000 }, (_, i) => `line ${i}`) };
   const small = newRequest({ ...wanted, diff: objectDiff(undefined, { kind: 'Pod' }) }, NOON).spec;

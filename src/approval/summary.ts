@@ -14,6 +14,8 @@ export const MAX_SUMMARY = 32_768;
 export interface SummaryFacts {
   readonly caller: Pick<Caller, 'issuer' | 'username' | 'agent' | 'onBehalfOf' | 'session'>;
   readonly operation: Operation;
+  /** Of what a POST creates: its path has none. */
+  readonly objectName?: string | undefined;
   readonly policy: string;
   readonly rule: string;
   readonly reason: string;
@@ -32,7 +34,7 @@ export function summaryOf(facts: SummaryFacts): string {
   const { caller, operation, impersonateGroups = [], previous } = facts;
   const lines: string[] = [];
   const say = (word: string, text: string): void => void lines.push(`${word}: ${escapeLine(text)}`);
-  const command = kubectlForm(operation);
+  const command = kubectlForm(operation, facts.objectName);
   if (command !== undefined) say('command', command);
   for (const note of [...warnings(operation), ...(facts.notes ?? [])]) say('note', note);
   say('request', hideText(requestLine(operation)));

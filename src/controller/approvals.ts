@@ -15,11 +15,11 @@ import { Events } from '../notify/events.ts';
 import { Notifier, type Waiting } from '../notify/notifier.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import { Guard } from '../upstream/guard.ts';
 import type { Own } from '../upstream/own.ts';
 import { OWN_KINDS } from '../upstream/own-kinds.ts';
 import { ApprovalAudit } from './approval-audit.ts';
 import { slim, writeStatus } from './approval-store.ts';
-import { Guard } from './guard.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface ApprovalsOptions {

@@ -3,7 +3,6 @@ import type { IncomingMessage } from 'node:http';
 import { Agent as PlainAgent, request as plainRequest } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import { resolve } from 'node:path';
-import { runExecPlugin } from './exec-plugin.ts';
 import { JsonLines } from './json-lines.ts';
 import {
   isFields,
@@ -175,6 +174,7 @@ export class Person {
     let key: string | Buffer | undefined = material(user, 'client-key');
     if (isFields(user.fields['exec'])) {
       const about = { server: this.server, caData: ca?.toString('base64'), tlsServerName: serverName };
+      const { runExecPlugin } = await import('./exec-plugin.ts');
       const given = await runExecPlugin(user.fields['exec'], about, user.folder);
       token = given.token ?? token;
       ({ cert, key } = given.certificate ?? { cert, key });

@@ -132,7 +132,7 @@ export class Metrics {
   readonly leader = this.#gauge('controller_leader', '1 while this replica is the one that runs the controller.');
   readonly guardStands = this.#gauge(
     'approval_guard',
-    '1 while the leading controller finds the guard of crds/guards.yaml in the API server; without it no decision is taken in.',
+    '1 while the guard of crds/guards.yaml is found in the API server, looked for while decisions are taken in or used; without it none is.',
   );
   readonly approvalDecisions = this.#counter(
     'approval_decisions_total',

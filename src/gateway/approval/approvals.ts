@@ -4,6 +4,7 @@ import type { UpstreamName } from '../../identity/upstream-name.ts';
 import type { Informer } from '../../kubernetes/informer.ts';
 import type { Transport } from '../../kubernetes/transport.ts';
 import type { Forward } from '../../upstream/forward.ts';
+import { Guard } from '../../upstream/guard.ts';
 import type { Own } from '../../upstream/own.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Exchange } from '../exchange.ts';
@@ -13,12 +14,14 @@ import { Asker } from './asker.ts';
 import { Audit } from './audit.ts';
 import { ApprovalBook } from './book.ts';
 import { DirectoryDiffStore } from './diff-store.ts';
+import { Differ } from './differ.ts';
 import { ApprovalGate } from './gate.ts';
 import { Holds } from './holds.ts';
 import { LiveStreams } from './live-streams.ts';
 import { Outcomes } from './outcomes.ts';
 import { Taker } from './taker.ts';
 import { Targets } from './target.ts';
+import { mustStand } from './unavailable.ts';
 
 export interface ApprovalsOptions extends WatchFailureOptions {
   readonly configuration: GatewayConfiguration['approvals'];
@@ -59,11 +62,13 @@ export function approvals(options: ApprovalsOptions): Approvals {
     diffDirectory === undefined
       ? undefined
       : new DirectoryDiffStore(diffDirectory, (error) => log.error({ error }, 'a diff could not be kept'));
+  const differ = new Differ();
   const asker = new Asker({
     own,
     book,
     targets,
     audit,
+    differ,
     diffs,
     masking: options.masking,
     ...configuration,
@@ -75,6 +80,7 @@ export function approvals(options: ApprovalsOptions): Approvals {
       'what came of a use could not be written down; it will count as unknown',
     ),
   );
+  const guard = new Guard(own, log, metrics);
   const holds = new Holds(configuration.holdsPerCaller);
   metrics.beforeScrape(() => {
     metrics.approvalHolds.set(holds.size);
@@ -83,10 +89,11 @@ export function approvals(options: ApprovalsOptions): Approvals {
   const gate = new ApprovalGate({
     book,
     asker,
-    taker: new Taker({ own, book, targets, audit }),
+    taker: new Taker({ own, book, targets, audit, mustStand: () => mustStand(guard) }),
     holds,
     outcomes,
     streams: new LiveStreams(book, audit, configuration.streamLimit),
+    mustStand: () => mustStand(guard),
     decide: options.decide,
     evidence,
     own,
@@ -103,6 +110,7 @@ export function approvals(options: ApprovalsOptions): Approvals {
     check: () => book.check(),
     stop: async () => {
       await outcomes.stop();
+      await differ.stop();
       await book.stop();
     },
   };

@@ -2,7 +2,7 @@ import type { ApprovalRequestSpec } from '../../approval/approval-request.genera
 import { type Asking, ask } from '../../approval/asking.ts';
 import { conditionOf, cut } from '../../approval/condition.ts';
 import { newRequest } from '../../approval/new-request.ts';
-import { MAX_INLINE_DIFF, objectDiff } from '../../approval/object-diff.ts';
+import { MAX_INLINE_DIFF } from '../../approval/object-diff.ts';
 import { MAX_WORD } from '../../approval/operation-record.ts';
 import { namePrefix } from '../../approval/request-name.ts';
 import { MAX_SUMMARY } from '../../approval/summary.ts';
@@ -17,7 +17,9 @@ import type { Masking } from '../masking/masking.ts';
 import type { Audit } from './audit.ts';
 import { type ApprovalBook, type Kept, readRequest } from './book.ts';
 import type { DiffStore } from './diff-store.ts';
+import type { Differ } from './differ.ts';
 import { withGroups } from './identity.ts';
+import { mustBeGuardable } from './precondition.ts';
 import { refusal } from './refusals.ts';
 import type { Targets } from './target.ts';
 import { unavailable } from './unavailable.ts';
@@ -27,6 +29,7 @@ export interface AskerOptions {
   readonly book: ApprovalBook;
   readonly targets: Targets;
   readonly audit: Audit;
+  readonly differ: Differ;
   readonly diffs: DiffStore | undefined;
   readonly masking: Pick<Masking, 'shown' | 'line'>;
   readonly pendingPerCaller: number;
@@ -102,6 +105,7 @@ export class Asker {
         audit.tell('joined', exchange, asked.request);
         return asked.request;
       }
+      mustBeGuardable(exchange.operation!, body);
       const giveBack = this.#admit(exchange, `${namespace}/${asked.name}`);
       try {
         found ??= await this.describe(exchange, body);
@@ -154,9 +158,10 @@ export class Asker {
   #masked(exchange: Exchange, spec: ApprovalRequestSpec): ApprovalRequestSpec {
     const { masking } = this.#options;
     const line = (text: string, most: number): string => cut(masking.line(exchange, text), most);
-    const { command, path } = spec.operation;
+    const { command, path, display } = spec.operation;
     const operation = {
       ...spec.operation,
+      display: line(display, 256),
       path: line(path, MAX_WORD),
       ...(command === undefined ? {} : { command: command.map((word) => line(word, MAX_WORD)) }),
     };
@@ -165,15 +170,17 @@ export class Asker {
 
   /** What a person is shown of the change, and what an approval is bound to. */
   async describe(exchange: Exchange, body: Body | undefined) {
-    const { targets, diffs, masking } = this.#options;
+    const { targets, differ, diffs, masking } = this.#options;
     const groups = exchange.decision!.approval!.impersonateGroups;
     const found = await targets.find(exchange, body, withGroups(exchange.identity!, groups), true);
-    const { target, notes } = found;
-    if (!found.comparable) return { target, notes };
-    const diff = objectDiff(found.before, found.after, undefined, (object) => masking.shown(exchange, object));
+    const { target, notes, objectName, before, after } = found;
+    if (!found.comparable) return { target, notes, objectName };
+    const shown = (text: string | undefined) => (text === undefined ? undefined : masking.shown(exchange, text));
+    const masked = exchange.masking === undefined ? undefined : { before: shown(before), after: shown(after) };
+    const diff = await differ.diff({ before, after, masked });
     const isLong = diff.sizeBytes > MAX_INLINE_DIFF;
     const diffLocator = isLong ? await diffs?.put(diff.digest, diff.text) : undefined;
-    return { target, notes, diff, ...(diffLocator === undefined ? {} : { diffLocator }) };
+    return { target, notes, objectName, diff, ...(diffLocator === undefined ? {} : { diffLocator }) };
   }
 
   /**

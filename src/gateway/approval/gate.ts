@@ -15,6 +15,7 @@ import type { LiveStreams } from './live-streams.ts';
 import type { OutcomeOfUse, Outcomes } from './outcomes.ts';
 import { type Guarded, Permit } from './permit.ts';
 import { refusal, required } from './refusals.ts';
+import { SecondTries } from './second-tries.ts';
 import type { Taker } from './taker.ts';
 import { unavailable } from './unavailable.ts';
 
@@ -25,6 +26,8 @@ export interface GateOptions {
   readonly holds: Holds;
   readonly outcomes: Outcomes;
   readonly streams: LiveStreams;
+  /** @throws SallyportError SP_APPROVAL_UNAVAILABLE where nobody could say who wrote what an approval says */
+  mustStand(): Promise<void>;
   /**
    * Judges anew, by the policies of this moment, into `exchange.decision`.
    * @throws SallyportError where it is denied now
@@ -46,6 +49,7 @@ const TAKEN_IN_AFTER = 2_000;
 /** Holds requests that need a person's word: asks, waits, and takes the use of what was approved. */
 export class ApprovalGate {
   readonly #options: GateOptions;
+  readonly #secondTries = new SecondTries();
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -62,7 +66,7 @@ export class ApprovalGate {
     // Of the placeholders, not of what they stand for: the same command has the same digest when a value has changed.
     const asked = exchange.restoration?.asked ?? body;
     const digest = intentDigest(key, { caller: exchange.caller!, operation: exchange.operation!, body: asked });
-    let waited = 0;
+    let waited = this.#secondTries.take(exchange, digest) ? Number.POSITIVE_INFINITY : 0;
     for (let round = 1; round <= ROUNDS; round++) {
       const grant = await this.#grant(exchange);
       if (grant !== undefined) return this.#pass(exchange, 'Grant', grant, undefined);
@@ -76,7 +80,11 @@ export class ApprovalGate {
         continue;
       }
       const started = performance.now();
-      await this.#wait(exchange, request, exchange.decision!.approval!.waitTimeout * 1_000 - waited);
+      const isOver = await this.#wait(exchange, request, exchange.decision!.approval!.waitTimeout * 1_000 - waited);
+      if (isOver) {
+        this.#secondTries.expect(exchange, digest);
+        throw required(exchange, this.#options.book.get(keyOf(request)) ?? request);
+      }
       waited += performance.now() - started;
       // A Deny that came meanwhile wins, and so does a policy that asks nobody any more.
       await this.#options.decide(exchange);
@@ -127,7 +135,7 @@ export class ApprovalGate {
 
   /** A grant of this rule to the caller's agent session, read from the API server: taking it back acts at once. */
   async #grant(exchange: Exchange): Promise<Kept | undefined> {
-    const { book, own, audit } = this.#options;
+    const { book, own, audit, mustStand } = this.#options;
     const { caller, decision, operation } = exchange;
     const { session } = caller!;
     if (session === undefined) return undefined;
@@ -141,9 +149,12 @@ export class ApprovalGate {
     for (const known of book.grantsOf(session)) {
       if (!grantCovers(known, question, Date.now())) continue;
       const { namespace, name } = known.metadata;
-      const read = await own.get('ApprovalRequest', { namespace, name }).catch((error: unknown) => {
-        throw unavailable('the grant could not be read', error);
-      });
+      const [read] = await Promise.all([
+        own.get('ApprovalRequest', { namespace, name }).catch((error: unknown) => {
+          throw unavailable('the grant could not be read', error);
+        }),
+        mustStand(),
+      ]);
       if (read === undefined) continue;
       const request = readRequest(read);
       book.note(request);
@@ -157,9 +168,10 @@ export class ApprovalGate {
   /**
    * Waits until the request was decided, has ended, or the session was granted the rule.
    * @param patience milliseconds
-   * @throws SallyportError SP_APPROVAL_REQUIRED where nobody decided in time; what ended the exchange, where that was it
+   * @returns whether nobody decided in time
+   * @throws SallyportError SP_APPROVAL_REQUIRED where there is no waiting; what ended the exchange, where that was it
    */
-  async #wait(exchange: Exchange, request: Kept, patience: number): Promise<void> {
+  async #wait(exchange: Exchange, request: Kept, patience: number): Promise<boolean> {
     const { book, holds, audit, metrics } = this.#options;
     const inTime = Math.min(patience, Date.parse(request.spec.expirationTime) - Date.now() + 50);
     // Someone has spoken, and the controller is about to take it in.
@@ -181,7 +193,7 @@ export class ApprovalGate {
     try {
       const woken = isWoken() || (await until(isWoken, book, exchange.signal, left));
       metrics.approvalWait.observe((performance.now() - started) / 1_000);
-      if (!woken) throw required(exchange, book.get(key) ?? request);
+      return !woken;
     } finally {
       release();
     }

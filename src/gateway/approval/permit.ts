@@ -5,6 +5,8 @@ export interface Guarded {
   readonly body?: Buffer;
   /** The whole query. */
   readonly query?: string;
+  /** What a person saw is a refusal, and so it is sent as a dry run: a success then says that things have changed. */
+  readonly mustFail?: true;
 }
 
 export interface PermitOptions {
@@ -46,7 +48,10 @@ export class Permit {
    * dropped, and the request is judged and looked at again.
    */
   repeats(status: number): boolean {
-    if (status !== 409 || this.guarded === undefined || this.#conflicts >= MAX_CONFLICTS) return false;
+    if (this.guarded === undefined) return false;
+    const isMustFail = this.guarded.mustFail === true;
+    // A success that did nothing must never be taken for one.
+    if (isMustFail ? status >= 400 : status !== 409 || this.#conflicts >= MAX_CONFLICTS) return false;
     this.#conflicts += 1;
     // That forward did nothing: what comes of the next is what counts.
     this.#wasSent = false;

@@ -1,30 +1,53 @@
-import type { ApprovalRequestTarget } from '../../approval/approval-request.generated.ts';
 import { SallyportError } from '../../errors.ts';
 import { type Body, deleteOptions } from '../../request/body.ts';
 import { isObject, type Json, type JsonObject, memberAt, writeJson } from '../../request/json.ts';
 import type { Operation } from '../../request/operation.ts';
+import { hasProtobufField, type ProtobufField, withProtobufFields } from '../../request/protobuf-envelope.ts';
+import { withDryRun } from '../evidence.ts';
 import type { Guarded } from './permit.ts';
+import type { Found } from './target.ts';
+
+/** A version that no object ever has: etcd counts from one, and the first thing that it stores gets two. */
+const NO_VERSION = '1';
+/** Fields of metav1.DeleteOptions and of policy/v1 Eviction. */
+const PRECONDITIONS = 2;
+const DELETE_OPTIONS = 2;
 
 /**
- * The request in a form that the API server carries out only on the object that was looked at: the resourceVersion in the
- * object or patch, the uid of a deletion or eviction. Where it has moved on, the API server says 409 and does nothing.
+ * The request in a form that the API server carries out only on what was looked at: on the object with that uid and
+ * resourceVersion, on none at all, on the very collection of that moment, or, where it was found to be refused, not at
+ * all. Where things have moved on, the API server says 409 and does nothing.
  *
- * A JSON patch gets it as its last operation, not as a `test` in front: a failed test is a 422 that cannot be told from
- * any other, and what an agent's own operations do to the version before that does not count.
+ * A PUT or an apply makes an object that is not there, whatever resourceVersion it names, but not where it names a uid;
+ * and it does not touch one that is there where it names another version. So the uid is named for what was there, and
+ * a version that nothing has for what was not.
  *
- * @returns undefined where there is nothing to guard: nothing was there, the caller has named a version, or a connect
+ * A JSON patch, which never makes anything, gets the version as its last operation and not as a `test` in front: a failed
+ * test is a 422 that cannot be told from any other, and what an agent's own operations do to the version before the
+ * last one does not count.
+ *
+ * @returns undefined where there is nothing to guard: a connect, a create, or what no dry run could show
  * @throws SallyportError SP_UNSUPPORTED_MEDIA_TYPE for a body into which nothing can be written
  */
 export function guard(
   operation: Operation,
   body: Body | undefined,
-  target: ApprovalRequestTarget,
+  { target, state, collectionVersion }: Pick<Found, 'target' | 'state' | 'collectionVersion'>,
 ): Guarded | undefined {
   const { verb, subresource } = operation;
-  const { uid, resourceVersion } = target;
+  const { uid } = target;
+  if (state === 'Refused') return { query: withDryRun(operation.query), mustFail: true };
+  if (verb === 'deletecollection') return guardCollection(operation, collectionVersion);
   if (verb === 'delete') return uid === undefined ? undefined : guardDeletion(operation, body, uid);
   if (verb === 'create' && subresource === 'eviction' && uid !== undefined) return guardEviction(body, uid);
-  if ((verb !== 'update' && verb !== 'patch') || resourceVersion === undefined) return undefined;
+  if (verb !== 'update' && verb !== 'patch') return undefined;
+  const resourceVersion = state === 'Absent' ? NO_VERSION : target.resourceVersion;
+  if (resourceVersion === undefined) return undefined;
+  if (body?.encoding === 'protobuf') {
+    const added: ProtobufField[] = [[6, resourceVersion]];
+    if (makes(operation) && uid !== undefined) added.unshift([5, uid]);
+    return inProtobuf(body, [[1, added]]);
+  }
   if (body?.tree === undefined) throw unwritable();
   if (Array.isArray(body.tree)) {
     const last = new Map<string, Json>([
@@ -35,13 +58,41 @@ export function guard(
     return { body: Buffer.from(writeJson([...body.tree, last])) };
   }
   if (!isObject(body.tree)) throw unwritable();
+  let guarded = body.tree;
+  // A version that the caller has named was in force in the dry run, too. ('0' is none.)
   const named = memberAt(body.tree, 'metadata', 'resourceVersion');
-  // The caller's own precondition was in force in the dry run, too.
-  if (typeof named === 'string' && named !== '') return undefined;
-  return { body: Buffer.from(writeJson(withMember(body.tree, ['metadata', 'resourceVersion'], resourceVersion))) };
+  if (typeof named !== 'string' || named === '' || named === '0') {
+    guarded = withMember(guarded, ['metadata', 'resourceVersion'], resourceVersion);
+  }
+  if (makes(operation) && uid !== undefined && !isNamed(memberAt(body.tree, 'metadata', 'uid'))) {
+    guarded = withMember(guarded, ['metadata', 'uid'], uid);
+  }
+  return { body: Buffer.from(writeJson(guarded)) };
+}
+
+/**
+ * Whether a precondition can be written into a body: asked before a person is, so that nobody approves in vain.
+ * @throws SallyportError SP_UNSUPPORTED_MEDIA_TYPE
+ */
+export function mustBeGuardable({ verb, subresource }: Operation, body: Body | undefined): void {
+  const isChange = verb === 'update' || verb === 'patch' || verb === 'delete' || subresource === 'eviction';
+  if (!isChange) return;
+  if (body?.encoding === 'protobuf') inProtobuf(body, []);
+  else if (body?.encoding === 'cbor') throw unwritable();
+}
+
+/** Whether it would make the object that it names, where there is none. */
+function makes({ verb, subresource, patchType }: Operation): boolean {
+  return subresource === '' && (verb === 'update' || patchType?.startsWith('application/apply-patch') === true);
 }
 
 function guardDeletion(operation: Operation, body: Body | undefined, uid: string): Guarded | undefined {
+  if (body?.encoding === 'protobuf') {
+    // What the caller has named is as strict, and would be replaced by what comes behind it.
+    return hasProtobufField(body.bytes, PRECONDITIONS) === true
+      ? undefined
+      : inProtobuf(body, [[PRECONDITIONS, [[1, uid]]]]);
+  }
   if (body !== undefined && body.encoding !== 'empty' && !isObject(body.tree)) throw unwritable();
   // One that the caller has named is stricter, or it is this one.
   if (deleteOptions(operation, body).preconditions.uid !== undefined) return undefined;
@@ -49,14 +100,35 @@ function guardDeletion(operation: Operation, body: Body | undefined, uid: string
   if (isObject(body?.tree)) {
     return { body: Buffer.from(writeJson(withMember(body.tree, ['preconditions', 'uid'], uid))) };
   }
-  const rest = operation.query.split('&').filter((pair) => pair !== '' && !/^uid(=|$)/.test(pair));
-  return { query: [...rest, `uid=${encodeURIComponent(uid)}`].join('&') };
+  return { query: withPairs(operation.query, { uid }) };
 }
 
 function guardEviction(body: Body | undefined, uid: string): Guarded | undefined {
+  if (body?.encoding === 'protobuf') return inProtobuf(body, [[DELETE_OPTIONS, [[PRECONDITIONS, [[1, uid]]]]]]);
   if (!isObject(body?.tree)) throw unwritable();
   if (typeof memberAt(body.tree, 'deleteOptions', 'preconditions', 'uid') === 'string') return undefined;
   return { body: Buffer.from(writeJson(withMember(body.tree, ['deleteOptions', 'preconditions', 'uid'], uid))) };
+}
+
+/** What has come into the collection since the look is not met: the API server deletes what it lists, as of then. */
+function guardCollection(operation: Operation, resourceVersion: string | undefined): Guarded | undefined {
+  if (resourceVersion === undefined) return undefined;
+  return { query: withPairs(operation.query, { resourceVersion, resourceVersionMatch: 'Exact' }) };
+}
+
+function withPairs(query: string, named: Readonly<Record<string, string>>): string {
+  const rest = query.split('&').filter((pair) => pair !== '' && !Object.hasOwn(named, pair.split('=', 1)[0]!));
+  return [...rest, ...Object.entries(named).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)].join('&');
+}
+
+function inProtobuf(body: Body, added: readonly ProtobufField[]): Guarded {
+  const written = withProtobufFields(body.bytes, added);
+  if (written === undefined) throw unwritable();
+  return { body: written };
+}
+
+function isNamed(value: Json | undefined): boolean {
+  return typeof value === 'string' && value !== '';
 }
 
 /** A copy: the caller's own body is what is recorded, and what the digest was made of. */
@@ -71,6 +143,7 @@ function withMember(object: JsonObject, path: readonly string[], value: string):
 function unwritable(): SallyportError {
   return new SallyportError(
     'SP_UNSUPPORTED_MEDIA_TYPE',
-    'an approved change is bound to the object that was looked at, which takes JSON: send the body as JSON or YAML',
+    'this needs a person’s approval, and an approved change is bound to the object that was looked at, which cannot be ' +
+      'written into a body of this type: send it as JSON, YAML or Kubernetes protobuf (client-go: ContentType "application/json")',
   );
 }

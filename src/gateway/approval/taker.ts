@@ -1,4 +1,4 @@
-import type { ApprovalRequestStatus, ApprovalRequestTarget } from '../../approval/approval-request.generated.ts';
+import type { ApprovalRequestStatus } from '../../approval/approval-request.generated.ts';
 import { statusPatch } from '../../approval/status-patch.ts';
 import { takeUse, targetChange } from '../../approval/use.ts';
 import { isStatus } from '../../kubernetes/api-error.ts';
@@ -11,7 +11,7 @@ import { withGroups } from './identity.ts';
 import type { Guarded } from './permit.ts';
 import { guard } from './precondition.ts';
 import { refusal } from './refusals.ts';
-import type { Targets } from './target.ts';
+import type { Found, Targets } from './target.ts';
 import { unavailable } from './unavailable.ts';
 
 export interface TakerOptions {
@@ -19,6 +19,8 @@ export interface TakerOptions {
   readonly book: ApprovalBook;
   readonly targets: Targets;
   readonly audit: Audit;
+  /** @throws SallyportError SP_APPROVAL_UNAVAILABLE where nobody could say who wrote what an approval says */
+  mustStand(): Promise<void>;
 }
 
 export interface Taken {
@@ -44,11 +46,15 @@ export class Taker {
    * @throws SallyportError SP_APPROVAL_VOID, SP_APPROVAL_DENIED, SP_APPROVAL_UNAVAILABLE
    */
   async take(exchange: Exchange, approved: Kept, digest: string, body: Body | undefined): Promise<Taken | undefined> {
-    const { targets, audit } = this.#options;
+    const { targets, audit, mustStand } = this.#options;
     const groups = exchange.decision!.approval!.impersonateGroups;
-    const { target } = await targets.find(exchange, body, withGroups(exchange.identity!, groups), false);
+    const [found] = await Promise.all([
+      targets.find(exchange, body, withGroups(exchange.identity!, groups), false),
+      mustStand(),
+    ]);
+    const { target } = found;
     // What cannot be guarded is refused before it costs a use.
-    const guarded = guard(exchange.operation!, body, restoredFrom(exchange, target));
+    const guarded = guard(exchange.operation!, body, restoredFrom(exchange, found));
     exchange.signal.throwIfAborted();
     let request = approved;
     for (let attempt = 1; attempt <= TRIES; attempt++) {
@@ -85,15 +91,15 @@ export class Taker {
   async lookAgain(exchange: Exchange, body: Body | undefined): Promise<void> {
     const { targets, audit } = this.#options;
     const permit = exchange.permit!;
-    const { target } = await targets.find(exchange, body, exchange.identity!, false);
-    const changed = targetChange(permit.request.spec.target ?? {}, target);
+    const found = await targets.find(exchange, body, exchange.identity!, false);
+    const changed = targetChange(permit.request.spec.target ?? {}, found.target);
     if (changed !== undefined) {
       const { name } = permit.request.metadata;
       audit.tell('voided', exchange, permit.request, { why: changed });
       const message = `${name} is void: ${changed}; run the same command again to have it asked anew`;
       throw refusal('SP_APPROVAL_VOID', message, permit.request, undefined);
     }
-    permit.guarded = guard(exchange.operation!, body, restoredFrom(exchange, target));
+    permit.guarded = guard(exchange.operation!, body, restoredFrom(exchange, found));
   }
 
   async #write(request: Kept, status: ApprovalRequestStatus): Promise<Kept | 'Changed'> {
@@ -137,7 +143,7 @@ export class Taker {
 }
 
 /** Bound to the revision that values were put back from, where any were: on a later one they could be old. */
-function restoredFrom({ restoration }: Exchange, target: ApprovalRequestTarget): ApprovalRequestTarget {
+function restoredFrom({ restoration }: Exchange, found: Found): Found {
   const revision = restoration?.revision;
-  return revision === undefined ? target : { ...target, resourceVersion: revision };
+  return revision === undefined ? found : { ...found, target: { ...found.target, resourceVersion: revision } };
 }

@@ -22,14 +22,20 @@ export interface TargetsOptions {
 export interface Found {
   /** What an approval is bound to. */
   readonly target: ApprovalRequestTarget;
-  /** The live object; undefined where there is none, or it was not asked for. */
-  readonly before: unknown;
-  /** What the dry run gave; undefined for a deletion, and where there is none. */
-  readonly after: unknown;
+  /** The live object in JSON; undefined where there is none, or it was not asked for. */
+  readonly before: string | undefined;
+  /** What the dry run gave, in JSON; undefined for a deletion, and where there is none. */
+  readonly after: string | undefined;
   /** Whether `before` and `after` are the change. */
   readonly comparable: boolean;
   /** What an approver must know of how this was found out, a fact each. */
   readonly notes: readonly string[];
+  /** Of a write: the object is there and would change, it would be made, or the API server would refuse. */
+  readonly state?: 'There' | 'Absent' | 'Refused';
+  /** Of what a POST creates; a name that is drawn ends with `*`. */
+  readonly objectName?: string;
+  /** Of a deletion of a collection: the resourceVersion at which it was looked at. */
+  readonly collectionVersion?: string;
 }
 
 /** Objects are bounded by etcd's request size; what is larger is no object. */
@@ -39,6 +45,8 @@ const COLLECTION_LIMIT = 500;
 const NOTHING: Found = { target: {}, before: undefined, after: undefined, comparable: false, notes: [] };
 /** Subresources whose parent is what they act on; their own answers say nothing of it. */
 const ACTS_ON_PARENT = new Set(['eviction', 'binding', 'token']);
+/** Refusals that depend on what is there. Others may be about the dry run itself (a webhook that does not support any). */
+const REFUSALS = new Set([403, 404, 409, 422]);
 
 /**
  * Finds out what a request would change: by a dry run and a look at the live object, in the caller's name with the groups
@@ -110,13 +118,15 @@ export class Targets {
     }
     const member = (item: Json, name: string): string => String(memberAt(item, 'metadata', name) ?? '');
     const uids = items.map((item) => member(item, 'uid'));
+    const version = memberAt(tree, 'metadata', 'resourceVersion');
     const names = items.map((item) => [member(item, 'namespace'), member(item, 'name')].filter(Boolean).join('/'));
     return {
       target: { resultDigest: collectionDigest(this.#options.key, uids) },
-      before: { [operation.resource]: names.sort((a, b) => (a < b ? -1 : 1)) },
+      before: JSON.stringify({ [operation.resource]: names.sort((a, b) => (a < b ? -1 : 1)) }),
       after: undefined,
       comparable: true,
       notes: [`${items.length} objects would be deleted`],
+      ...(typeof version === 'string' && version !== '' ? { collectionVersion: version } : {}),
     };
   }
 
@@ -152,6 +162,7 @@ export class Targets {
         target: { resultDigest: resultDigest(this.#options.key, operation, { status }) },
         ...bodyAlone(operation, body),
         notes: [...unseen, note],
+        ...(REFUSALS.has(status) ? { state: 'Refused' } : {}),
       };
     }
     const uid = memberAt(tree, 'metadata', 'uid');
@@ -165,6 +176,8 @@ export class Targets {
       after: object,
       comparable: true,
       notes: unseen,
+      state: status === 201 ? 'Absent' : 'There',
+      objectName: objectName(tree),
     };
   }
 
@@ -173,17 +186,18 @@ export class Targets {
     exchange: Exchange,
     body: Body | undefined,
     identity: UpstreamName,
-    before: unknown,
+    before: string | undefined,
     isNew: boolean,
   ): Promise<Found> {
     const operation = exchange.operation!;
-    const tree = isNew ? undefined : (await this.#read(exchange, operation.path, identity)).tree;
+    const { status, tree } = isNew ? NO_ANSWER : await this.#read(exchange, operation.path, identity);
     const note = `no dry run: ${operation.apiGroup} is served by an aggregated server, which may not honour one`;
     return {
       target: bookkeeping(memberAt(tree, 'metadata', 'uid'), memberAt(tree, 'metadata', 'resourceVersion')),
       ...bodyAlone(operation, body),
       ...(body?.kind === 'object' ? { before } : {}),
       notes: [note],
+      ...(status === 404 ? { state: 'Absent' } : {}),
     };
   }
 
@@ -209,7 +223,7 @@ export class Targets {
     const text = body.toString('utf8');
     try {
       const tree = parseJson(text);
-      return status >= 400 ? { status, tree, object: undefined } : { status, tree, object: JSON.parse(text) };
+      return { status, tree, object: status >= 400 ? undefined : text };
     } catch {
       return { status, tree: undefined, object: undefined };
     }
@@ -219,16 +233,30 @@ export class Targets {
 interface Answer {
   readonly status: number;
   readonly tree: Json | undefined;
-  /** The same as a plain value; undefined for a refusal. */
-  readonly object: unknown;
+  /** The same as it came; undefined for a refusal. */
+  readonly object: string | undefined;
 }
 
+const NO_ANSWER: Answer = { status: 0, tree: undefined, object: undefined };
+
 /** Where there is no result to show: the object that was sent, or the patch as it stands. */
-function bodyAlone(operation: Operation, body: Body | undefined): Pick<Found, 'before' | 'after' | 'comparable'> {
+function bodyAlone(
+  operation: Operation,
+  body: Body | undefined,
+): Pick<Found, 'before' | 'after' | 'comparable' | 'objectName'> {
   if (body?.json === undefined) return { before: undefined, after: undefined, comparable: false };
-  const sent = JSON.parse(body.json) as unknown;
-  const after = body.kind === 'patch' ? { patch: hidePatch(operation.resource, sent) } : sent;
-  return { before: undefined, after, comparable: true };
+  const isPatch = body.kind === 'patch';
+  const after = isPatch
+    ? JSON.stringify({ patch: hidePatch(operation.resource, JSON.parse(body.json) as unknown) })
+    : body.json;
+  return { before: undefined, after, comparable: true, objectName: objectName(body.tree) };
+}
+
+function objectName(tree: Json | undefined): string {
+  const drawn = memberAt(tree, 'metadata', 'generateName');
+  if (typeof drawn === 'string' && drawn !== '') return `${drawn}*`;
+  const name = memberAt(tree, 'metadata', 'name');
+  return typeof name === 'string' ? name : '';
 }
 
 function bookkeeping(uid: Json | undefined, version: Json | undefined): ApprovalRequestTarget {

@@ -99,13 +99,12 @@ export class Masking implements ResponseStage {
     return new UpstreamRefusal(refusal.status, body);
   }
 
-  /** An object that this exchange's caller asks about, as the caller may see it: others are shown no more. */
-  shown(exchange: Exchange, object: unknown): unknown {
+  /** An object in JSON that this exchange's caller asks about, as the caller may see it: others are shown no more. */
+  shown(exchange: Exchange, object: string): string {
     const { masking } = exchange;
     if (masking === undefined) return object;
     const engine = new JsonMask(masking.plan, { ...hintOf(exchange), isList: false });
-    const bytes = Buffer.from(JSON.stringify(object));
-    return JSON.parse(Buffer.concat([engine.write(bytes), engine.end()]).toString('utf8'));
+    return Buffer.concat([engine.write(Buffer.from(object)), engine.end()]).toString('utf8');
   }
 
   /** One line that may quote an object, such as a policy's own message. */

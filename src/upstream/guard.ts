@@ -1,6 +1,6 @@
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { Own, OwnObject } from '../upstream/own.ts';
+import type { Own, OwnObject } from './own.ts';
 
 /** The admission policies of crds/guards.yaml. */
 const POLICIES = ['sallyport-governed', 'sallyport-specs', 'sallyport-decisions'];
@@ -41,6 +41,11 @@ export class Guard {
     return this.#problem === undefined;
   }
 
+  /** What is wrong with it; undefined while it stands. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
   /** Looks now, and then time and again until the signal aborts. Never rejects. */
   async watch(signal: AbortSignal): Promise<void> {
     await this.look();
@@ -75,22 +80,25 @@ export class Guard {
     if (problem !== undefined && problem !== this.#problem) {
       this.#log.error(
         { problem },
-        'the guard does not stand: no decision is taken in. kubectl apply -f crds/guards.yaml',
+        'the guard does not stand: no decision is taken in, and nothing that needs one passes. kubectl apply -f crds/guards.yaml',
       );
     } else if (problem === undefined && this.#problem !== undefined) this.#log.info('the guard stands');
     this.#problem = problem;
   }
 
   async #find(): Promise<string | undefined> {
-    for (const name of POLICIES) {
-      const [policy, binding] = await Promise.all([
-        this.#own.get('ValidatingAdmissionPolicy', { name }),
-        this.#own.get('ValidatingAdmissionPolicyBinding', { name }),
-      ]);
-      const problem = problemOf(policy, binding);
-      if (problem !== undefined) return `${name}: ${problem}`;
-    }
-    return undefined;
+    // All at once: an agent's connection is held while a decision is taken in.
+    const found = await Promise.all(
+      POLICIES.map(async (name) => {
+        const [policy, binding] = await Promise.all([
+          this.#own.get('ValidatingAdmissionPolicy', { name }),
+          this.#own.get('ValidatingAdmissionPolicyBinding', { name }),
+        ]);
+        const problem = problemOf(policy, binding);
+        return problem === undefined ? [] : [`${name}: ${problem}`];
+      }),
+    );
+    return found.flat()[0];
   }
 }
 
