@@ -239,8 +239,9 @@ export class Pipeline {
 
   /** All of a request upstream but its body: the canonical target, allow-listed headers, the caller's name. */
   outgoingHead(exchange: Exchange): Omit<Outgoing, 'body'> {
-    const { request, operation, bodyType, identity, decision, masking, permit } = exchange;
-    const headers = forwardableHeaders(request.rawHeaders, bodyType === undefined ? {} : { contentType: bodyType });
+    const { request, operation, identity, decision, masking, permit } = exchange;
+    const contentType = permit?.guarded?.contentType ?? exchange.bodyType;
+    const headers = forwardableHeaders(request.rawHeaders, contentType === undefined ? {} : { contentType });
     const asked = permit?.guarded?.query ?? operation!.query;
     const whole = masking?.table === undefined ? asked : withObjects(asked);
     const query = excludeNamespace(whole, decision?.excludeNamespace);

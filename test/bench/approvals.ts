@@ -191,7 +191,7 @@ function post({ url, caPem, headers }: Endpoint, path: string, body: object): Pr
         answer.resume().once('end', () => resolve({ status: answer.statusCode ?? 0, at: performance.now() }));
       },
     );
-    sent.on('error', reject);
+    sent.on('error', (error) => reject(new Error(`POST ${path}: ${error.message}`, { cause: error })));
     sent.end(JSON.stringify(body));
   });
 }

@@ -38,7 +38,12 @@ export class AdminClient {
           });
         },
       );
-      asked.on('error', reject);
+      asked.on('error', (error: NodeJS.ErrnoException) => {
+        // The API server closes a connection that was idle for 90 s, perhaps at this very moment: nothing was answered,
+        // and nothing was read.
+        if (asked.reusedSocket && error.code === 'ECONNRESET') resolve(this.send(method, path, body, contentType));
+        else reject(new Error(`${method} ${path}: ${error.message}`, { cause: error }));
+      });
       if (body === undefined) return void asked.end();
       const text = typeof body === 'string' ? body : JSON.stringify(body);
       asked.setHeader('content-type', contentType);

@@ -3,6 +3,8 @@ import type { ApprovalRequest } from '../../approval/approval-request.generated.
 /** What of a request goes upstream in another form, so that it can only meet the object that a person saw. */
 export interface Guarded {
   readonly body?: Buffer;
+  /** Of a body where the caller sent none. */
+  readonly contentType?: string;
   /** The whole query. */
   readonly query?: string;
   /** What a person saw is a refusal, and so it is sent as a dry run: a success then says that things have changed. */

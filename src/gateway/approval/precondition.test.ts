@@ -94,11 +94,17 @@ test('a deletion meets the object that was seen, a collection the objects of tha
   assert.equal(guardOf(there, 'DELETE', `${MAP}?gracePeriodSeconds=0`)!.query, 'gracePeriodSeconds=0&uid=u');
   assert.deepEqual(sent(guardOf(there, 'DELETE', MAP, 'application/json', '{}')), { preconditions: { uid: 'u' } });
   assert.equal(guardOf(there, 'DELETE', `${MAP}?uid=mine`), undefined);
-  const collection = `${MAPS}?labelSelector=a%3Db&resourceVersion=5`;
-  assert.equal(
-    guardOf({ target: {}, collectionVersion: '9' }, 'DELETE', collection)!.query,
-    'labelSelector=a%3Db&resourceVersion=9&resourceVersionMatch=Exact',
-  );
+  const collection = `${MAPS}?labelSelector=a%3Db&gracePeriodSeconds=5&propagationPolicy=Orphan`;
+  const seen = { target: {}, collectionVersion: '9' };
+  const guarded = guardOf(seen, 'DELETE', collection)!;
+  assert.match(guarded.query!, /^labelSelector=a%3Db&.*&resourceVersion=9&resourceVersionMatch=Exact$/);
+  assert.equal(guarded.contentType, 'application/json');
+  const options = { kind: 'DeleteOptions', apiVersion: 'v1', gracePeriodSeconds: 5, propagationPolicy: 'Orphan' };
+  assert.deepEqual(sent(guarded), options);
+  const named = sent(guardOf(seen, 'DELETE', `${MAPS}?resourceVersion=5&dryRun=All`)) as Record<string, unknown>;
+  assert.deepEqual([named['preconditions'], named['dryRun']], [{ resourceVersion: '5' }, ['All']]);
+  const { query, body } = guardOf(seen, 'DELETE', MAPS, 'application/json', '{}')!;
+  assert.deepEqual([query, body], ['resourceVersion=9&resourceVersionMatch=Exact', undefined]);
   assert.equal(guardOf({ target: {} }, 'DELETE', collection), undefined);
 });
 

@@ -3,6 +3,7 @@ import { type Body, deleteOptions } from '../../request/body.ts';
 import { isObject, type Json, type JsonObject, memberAt, writeJson } from '../../request/json.ts';
 import type { Operation } from '../../request/operation.ts';
 import { hasProtobufField, type ProtobufField, withProtobufFields } from '../../request/protobuf-envelope.ts';
+import { Query } from '../../request/query.ts';
 import { withDryRun } from '../evidence.ts';
 import type { Guarded } from './permit.ts';
 import type { Found } from './target.ts';
@@ -37,7 +38,7 @@ export function guard(
   const { verb, subresource } = operation;
   const { uid } = target;
   if (state === 'Refused') return { query: withDryRun(operation.query), mustFail: true };
-  if (verb === 'deletecollection') return guardCollection(operation, collectionVersion);
+  if (verb === 'deletecollection') return guardCollection(operation, body, collectionVersion);
   if (verb === 'delete') return uid === undefined ? undefined : guardDeletion(operation, body, uid);
   if (verb === 'create' && subresource === 'eviction' && uid !== undefined) return guardEviction(body, uid);
   if (verb !== 'update' && verb !== 'patch') return undefined;
@@ -110,10 +111,37 @@ function guardEviction(body: Body | undefined, uid: string): Guarded | undefined
   return { body: Buffer.from(writeJson(withMember(body.tree, ['deleteOptions', 'preconditions', 'uid'], uid))) };
 }
 
-/** What has come into the collection since the look is not met: the API server deletes what it lists, as of then. */
-function guardCollection(operation: Operation, resourceVersion: string | undefined): Guarded | undefined {
+/**
+ * What has come into the collection since the look is not met: the API server deletes what it lists, as of then. In a query
+ * the version would be one for each object, too; so options that came in the query go into a body, which silences it.
+ */
+function guardCollection(
+  operation: Operation,
+  body: Body | undefined,
+  resourceVersion: string | undefined,
+): Guarded | undefined {
   if (resourceVersion === undefined) return undefined;
-  return { query: withPairs(operation.query, { resourceVersion, resourceVersionMatch: 'Exact' }) };
+  const query = withPairs(operation.query, { resourceVersion, resourceVersionMatch: 'Exact' });
+  if (body !== undefined && body.encoding !== 'empty') return { query };
+  return { query, body: Buffer.from(JSON.stringify(optionsOf(operation))), contentType: 'application/json' };
+}
+
+/** DeleteOptions as they stand in a query. */
+function optionsOf(operation: Operation): object {
+  const query = Query.parse(operation.query);
+  const { dryRun, preconditions } = deleteOptions(operation, undefined);
+  const seconds = Number(query.get('gracePeriodSeconds') || Number.NaN);
+  const propagationPolicy = query.get('propagationPolicy');
+  const orphans = query.get('orphanDependents');
+  return {
+    kind: 'DeleteOptions',
+    apiVersion: 'v1',
+    ...(Number.isInteger(seconds) ? { gracePeriodSeconds: seconds } : {}),
+    ...(propagationPolicy ? { propagationPolicy } : {}),
+    ...(orphans ? { orphanDependents: query.flag('orphanDependents') } : {}),
+    ...(dryRun ? { dryRun: ['All'] } : {}),
+    ...(preconditions.uid || preconditions.resourceVersion ? { preconditions } : {}),
+  };
 }
 
 function withPairs(query: string, named: Readonly<Record<string, string>>): string {
