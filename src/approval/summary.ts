@@ -54,8 +54,11 @@ export function summaryOf(facts: SummaryFacts): string {
   return bounded(lines);
 }
 
-function warnings({ exec, dryRun }: Operation): string[] {
+function warnings({ exec, portForward, dryRun }: Operation): string[] {
   const notes: string[] = [];
+  if (portForward?.ports.length === 0) {
+    notes.push('this approves every port of the Pod, but those about which another rule has something to say');
+  }
   if (exec !== undefined && (exec.stdin || exec.tty)) {
     const what = exec.stdin && exec.tty ? 'input and a terminal' : exec.stdin ? 'input' : 'a terminal';
     notes.push(`this approves a live shell: with ${what}, what is typed into it afterwards is asked of nobody`);

@@ -24,7 +24,7 @@ export type Findings = Pick<Question, 'object' | 'oldObject' | 'target' | 'names
 /** One request on its way through the rooms; each room adds what it found out, and later ones only read it. */
 export class Exchange {
   /** Event id, `Audit-ID` upstream, `X-Request-Id`, the end of every error: one UUID joins them all. */
-  readonly id: string = randomUUID();
+  readonly id: string;
   readonly startedAt: number = performance.now();
   readonly request: ClientRequest;
   readonly sourceIP: string;
@@ -60,7 +60,8 @@ export class Exchange {
   readonly closing: () => boolean;
   readonly #left = new AbortController();
 
-  constructor(request: ClientRequest, closing: () => boolean = () => false) {
+  constructor(request: ClientRequest, closing: () => boolean = () => false, id: string = randomUUID()) {
+    this.id = id;
     this.request = request;
     this.closing = closing;
     this.sourceIP = clientSocket(request)?.remoteAddress ?? '';
@@ -81,6 +82,19 @@ export class Exchange {
   end(reason: Error): void {
     if (!this.#left.signal.aborted) this.#left.abort(reason);
   }
+}
+
+/** One port of a port-forward, to be asked about by itself: the same event, and the one ends with the other. */
+export function portOf(exchange: Exchange, port: number): Exchange {
+  const one = new Exchange(exchange.request, exchange.closing, exchange.id);
+  const { caller, identity, masking, findings, signal } = exchange;
+  Object.assign(one, { caller, identity, masking, findings });
+  one.operation = { ...exchange.operation!, portForward: { ports: [port] } };
+  const end = (): void => one.end(signal.reason as Error);
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end, { once: true });
+  one.signal.addEventListener('abort', () => exchange.end(one.signal.reason as Error), { once: true });
+  return one;
 }
 
 /** The TLS connection a request came on; for HTTP/2 the session's. */

@@ -89,21 +89,30 @@ export class Judge {
 
   /**
    * Judges one port of a port-forward by the policies of this moment.
+   * @returns where a person must be asked about it: the decision
    * @throws SallyportError
    */
-  judgePort(exchange: Exchange, port: number): void {
+  judgePort(exchange: Exchange, port: number): Decision | undefined {
     const set = this.#policies.current();
     const decision = set.decide({ ...question(exchange, exchange.findings ?? {}), ports: [port] });
-    if (decision.action === 'Allow' || isPermitted(exchange, decision)) return;
+    if (decision.action === 'Allow' || isPermitted(exchange, decision)) return undefined;
+    if (decision.action === 'RequireApproval') return decision;
     throw new SallyportError(decision.code ?? 'SP_POLICY_DENIED', `port ${port}: ${decision.reason}`);
   }
 }
 
-/** Ports are not known when a person is asked about a port-forward: what they let through is the rule that asked. */
+/**
+ * Where a rule names no ports, a person is asked about the whole port-forward, whose ports are not known yet: what they let
+ * through is the rule that asked, as it stood.
+ */
 function isPermitted({ permit }: Exchange, decision: Decision): boolean {
   if (permit === undefined || decision.action !== 'RequireApproval') return false;
   const { policyRef, ruleName } = permit.request.spec;
-  return policyRef.uid === decision.policyUID && ruleName === decision.rule;
+  return (
+    policyRef.uid === decision.policyUID &&
+    policyRef.generation === decision.policyGeneration &&
+    ruleName === decision.rule
+  );
 }
 
 function question(exchange: Exchange, findings: Findings): Question {

@@ -47,9 +47,10 @@ export interface Rooms {
 export interface Approver {
   /**
    * Resolves when the exact request of this exchange is approved, and its use taken.
+   * @param patience milliseconds for which it may be held at most, whatever the rule says
    * @throws SallyportError SP_APPROVAL_REQUIRED and its kin
    */
-  hold(exchange: Exchange): Promise<void>;
+  hold(exchange: Exchange, patience?: number): Promise<void>;
   /**
    * After the API server has found another object than the one that was looked at: judges and looks again.
    * @throws SallyportError SP_APPROVAL_VOID and its kin

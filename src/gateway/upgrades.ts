@@ -4,6 +4,7 @@ import type { SallyportError } from '../errors.ts';
 import { asSallyportError } from './answer.ts';
 import { Exchange } from './exchange.ts';
 import type { Pipeline, RecordedEvent, Rooms } from './pipeline.ts';
+import { PortJudge } from './port-judge.ts';
 import type { Outcome } from './relay.ts';
 import { composeTaps } from './upgrade/compose-taps.ts';
 import type { UpgradeContext, UpgradeLimits } from './upgrade/context.ts';
@@ -55,16 +56,19 @@ export class Upgrades {
     exchange.lease!.becomeStream();
     await whileConnected(exchange, socket, () => this.#pipeline.permit(exchange));
     const event = await rooms.recorder.open(exchange);
+    const ports = new PortJudge(exchange, rooms.judge, rooms.approver);
     try {
       await rooms.judge.confirmTarget(exchange);
       live(rooms, exchange);
-      const ended = await handleUpgrade(this.#context(exchange, request, socket, head, event));
+      const ended = await handleUpgrade(this.#context(exchange, request, socket, head, event, ports));
       await event.close(ended);
       const { status, bytesToClient: bytes, error } = ended;
       return { status, bytes, upstreamDuration: 0, end: error === undefined ? 'Complete' : 'Ended' };
     } catch (error) {
       await event.close(asSallyportError(error));
       throw error;
+    } finally {
+      ports.end();
     }
   }
 
@@ -74,8 +78,9 @@ export class Upgrades {
     socket: Duplex,
     head: Buffer,
     event: RecordedEvent,
+    ports: PortJudge,
   ): UpgradeContext {
-    const { forward, judge } = this.#rooms;
+    const { forward } = this.#rooms;
     const { connection } = forward;
     const certificate = connection.clientCertificate();
     const outgoing = this.#pipeline.outgoingHead(exchange);
@@ -98,7 +103,7 @@ export class Upgrades {
         answerTimeout: this.#options.requestTimeout,
       },
       answerHeaders: ['Audit-ID', exchange.id, 'X-Request-Id', exchange.id],
-      judgePort: async (port) => judge.judgePort(exchange, port),
+      judgePort: (port) => ports.judge(port),
       onSent: () => exchange.permit?.sent(),
       onAnswer: (status) => exchange.permit?.answered(status),
       signal: exchange.signal,

@@ -54,10 +54,14 @@ export class Guard {
     signal.addEventListener('abort', () => clearInterval(this.#timer), { once: true });
   }
 
-  /** Looks again where the last look is older than `milliseconds`; several who ask at once share one. */
+  /**
+   * Looks again where the last look is older than `milliseconds`; several who ask at once share one. Who comes before that
+   * time is over waits for nothing, and sees to it that the next one need not wait either.
+   */
   async fresh(milliseconds: number): Promise<void> {
-    if (performance.now() - this.#lookedAt < milliseconds) return;
-    await this.look();
+    const age = performance.now() - this.#lookedAt;
+    if (age >= milliseconds) await this.look();
+    else if (age >= milliseconds / 2) void this.look();
   }
 
   look(): Promise<void> {

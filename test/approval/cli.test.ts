@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
@@ -461,6 +461,18 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}]
       assert.ok(asked.length > 0);
     } finally {
       proxy.close();
+    }
+  });
+
+  it('keeps what Node.js compiled in the user’s own cache folder, and does without one', async () => {
+    const cache = join(controller.directory, 'cache');
+    const first = await run('bob', ['approvals'], { XDG_CACHE_HOME: cache });
+    assert.equal(first.code, 0, first.stderr);
+    assert.ok(readdirSync(join(cache, 'sallyport/compiled'), { recursive: true }).length > 10);
+    assert.equal(statSync(join(cache, 'sallyport/compiled')).mode & 0o077, 0, 'it is nobody else’s');
+    for (const XDG_CACHE_HOME of [cache, '/proc/nowhere']) {
+      const { code, stderr } = await run('bob', ['approvals'], { XDG_CACHE_HOME });
+      assert.equal(code, 0, stderr);
     }
   });
 

@@ -159,7 +159,7 @@ export const ROWS: readonly Row[] = [
     requests: ['get pods', 'create pods/portforward'],
     asks: ['create pods/portforward shop/web'],
     runs: 2,
-    sees: `${THEN}; the approval is for the Pod, since ports are known only once the connection is open`,
+    sees: `${THEN}; the approval is for the Pod, since ports are known only once the connection is open. A rule that names \`ports\` asks when one is opened, for that port, and holds its connection for 20 s at most`,
     refused: STREAM,
     node: true,
   },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fetchPage, local } from '../clients/kubectl-forward.ts';
 import { busyboxPod, Stage } from '../clients/stage.ts';
 import { holding, ownAgents, RULES, sessionKubeconfig } from './commands-stage.ts';
 import { People } from './people.ts';
@@ -23,7 +24,8 @@ describe('streams that a person let through', { timeout: 280_000 }, () => {
     people = new People(stage.scene.cluster);
     await stage.scene.policy(RULES);
     await holding(stage.scene);
-    await stage.pods(busyboxPod('web', 'sleep infinity'));
+    const page = 'mkdir -p /www; echo a page > /www/index.html; exec httpd -f -p 80 -h /www';
+    await stage.pods(`${busyboxPod('web', 'sleep infinity')}\n---\n${busyboxPod('page', page)}`);
   });
   after(async () => {
     await stage?.close();
@@ -103,6 +105,84 @@ describe('streams that a person let through', { timeout: 280_000 }, () => {
     await people.deny(stage.namespace, request.metadata.name, 'enough');
     assert.notEqual(await shell.ended(), 0);
     assert.match(shell.stderr, /was taken back/);
+  });
+
+  it('kubectl’s second try, over SPDY, has waited with the first: told at once, and never asked twice', async () => {
+    await stage.scene.policy(`${RULES}\n      approval: {waitTimeout: 4s}`);
+    await sleep(1_000);
+    const started = performance.now();
+    const refused = await stage.kubectl(['exec', 'web', '--', 'echo', 'second try']);
+    const took = performance.now() - started;
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.stderr, /^error: .*SP_APPROVAL_REQUIRED: .*before \S+, then run the same command again/m);
+    assert.ok(took > 4_000 && took < 8_000, `waited ${took} ms: once`);
+    const tries = stage.scene.gateway.log.filter(
+      ({ approval, operation }) =>
+        approval === 'held' && (operation as { subresource?: string }).subresource === 'exec',
+    );
+    const request = await people.waitingFor(stage.namespace, 'second try');
+    assert.equal(tries.filter(({ name }) => String(name).endsWith(`/${request.metadata.name}`)).length, 1);
+    await people.approve(stage.namespace, request.metadata.name);
+    const passed = await stage.kubectl(['exec', 'web', '--', 'echo', 'second try']);
+    assert.equal(passed.stdout, 'second try\n', passed.stderr);
+    await stage.scene.policy(RULES);
+  });
+
+  describe('a port that a rule names', () => {
+    const PORTS = `
+    - name: look
+      action: Allow
+      match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
+    - name: any-tunnel
+      action: Allow
+      match: {verbs: [create, get], apiGroups: [""], resources: [pods/portforward], ports: [7]}
+    - name: pages
+      action: RequireApproval
+      match: {verbs: [create, get], apiGroups: [""], resources: [pods/portforward], ports: [80]}
+      approval: {waitTimeout: 30s}`;
+
+    for (const transport of ['WebSocket', 'SPDY'] as const) {
+      it(`is asked about by itself when it is opened, and held until it is approved (${transport})`, async () => {
+        await stage.scene.policy(PORTS);
+        await sleep(1_000);
+        const forward = stage.start(['port-forward', '--address=127.0.0.1', 'pod/page', ':80'], { transport });
+        const port = await local(forward, 80);
+        const [first, second] = [fetchPage(port), fetchPage(port)];
+        const request = await people.waitingFor(stage.namespace, 'pod/page');
+        assert.match(request.spec.summary, /^command: kubectl port-forward -n \S+ pod\/page 80$/m);
+        assert.deepEqual(request.spec.operation.ports, [80]);
+        assert.equal(request.spec.target?.uid?.length, 36);
+        await people.approve(stage.namespace, request.metadata.name);
+        assert.deepEqual([await first, await second], ['a page\n', 'a page\n']);
+        assert.equal(await fetchPage(port), 'a page\n', 'open as long as the port-forward is');
+        const use = await people.outcome(stage.namespace, request.metadata.name);
+        assert.deepEqual([use.outcome, use.code], ['Succeeded', 101]);
+        // What was opened by it ends with it.
+        await people.say(stage.namespace, request.metadata.name, { type: 'Denied', username: 'carol@shop.example' });
+        await forward.says(/was taken back|lost connection to pod/);
+        await forward.ended();
+        const { cluster } = stage.scene;
+        await cluster.kubectl(['delete', 'approvalrequest', request.metadata.name, '-n', stage.namespace]);
+        await stage.scene.policy(RULES);
+      });
+    }
+
+    it('nobody decides: refused on its own stream, in one line that says what to do', async () => {
+      await stage.scene.policy(PORTS.replace('30s', '1s'));
+      await sleep(1_000);
+      const forward = stage.start(['port-forward', '--address=127.0.0.1', 'pod/page', ':80']);
+      assert.equal(await fetchPage(await local(forward, 80)), '');
+      await forward.says(
+        /SP_APPROVAL_REQUIRED: .*kubectl approve -n \S+ ar-\S+" before \S+, then run the same command again/,
+      );
+      await forward.end().catch(() => undefined);
+      const request = await people.waitingFor(stage.namespace, 'pod/page');
+      await people.approve(stage.namespace, request.metadata.name);
+      const again = stage.start(['port-forward', '--address=127.0.0.1', 'pod/page', ':80']);
+      assert.equal(await fetchPage(await local(again, 80)), 'a page\n');
+      await again.end();
+      await stage.scene.policy(RULES);
+    });
   });
 
   it('a client that leaves while it is held gives its place back; what was asked stays', async () => {

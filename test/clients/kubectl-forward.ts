@@ -55,14 +55,15 @@ export async function local(running: Running, port: number): Promise<number> {
   return Number(chosen);
 }
 
-async function fetchPage(port: number): Promise<string> {
+/** The page on a local port; empty where nothing came. */
+export async function fetchPage(port: number): Promise<string> {
   const answer = await talk(port, 'GET /index.html HTTP/1.0\r\n\r\n');
-  return answer.slice(answer.indexOf('\r\n\r\n') + 4);
+  return answer === '' ? '' : answer.slice(answer.indexOf('\r\n\r\n') + 4);
 }
 
 /** Sends, and gives all that came until the end. */
 async function talk(port: number, text: string): Promise<string> {
-  const socket = connect({ port, host: '127.0.0.1', signal: AbortSignal.timeout(15_000) });
+  const socket = connect({ port, host: '127.0.0.1', signal: AbortSignal.timeout(30_000) });
   let got = '';
   socket.on('data', (chunk: Buffer) => {
     got += chunk.toString();

@@ -233,7 +233,7 @@ async function install(cluster: Cluster, namespace: string): Promise<void> {
 }
 
 /** The guard, for a cluster with several gateways, where tests make objects of ours as cluster-admin. */
-function guardOfTests(): string {
+export function guardOfTests(): string {
   return readFileSync(join(ROOT, 'crds/guards.yaml'), 'utf8').replaceAll(
     "request.userInfo.username != 'system:serviceaccount:sallyport-system:sallyport-gateway'",
     "(!request.userInfo.username.endsWith(':sallyport-gateway')) && !('system:masters' in request.userInfo.groups)",

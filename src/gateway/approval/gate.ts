@@ -58,9 +58,10 @@ export class ApprovalGate {
   /**
    * Resolves when the exact request of this exchange is approved and its use taken (`exchange.permit` then says by what),
    * or when the policies of this moment ask for nobody any more.
+   * @param patience milliseconds for which it may be held at most, whatever the rule says
    * @throws SallyportError SP_APPROVAL_REQUIRED and its kin; SP_POLICY_DENIED and its kin where policies changed meanwhile
    */
-  async hold(exchange: Exchange): Promise<void> {
+  async hold(exchange: Exchange, patience = Number.POSITIVE_INFINITY): Promise<void> {
     const { evidence, key, asker, taker } = this.#options;
     let body = await evidence.body(exchange);
     // Of the placeholders, not of what they stand for: the same command has the same digest when a value has changed.
@@ -80,7 +81,8 @@ export class ApprovalGate {
         continue;
       }
       const started = performance.now();
-      const isOver = await this.#wait(exchange, request, exchange.decision!.approval!.waitTimeout * 1_000 - waited);
+      const most = Math.min(patience, exchange.decision!.approval!.waitTimeout * 1_000);
+      const isOver = await this.#wait(exchange, request, most - waited);
       if (isOver) {
         this.#secondTries.expect(exchange, digest);
         throw required(exchange, this.#options.book.get(keyOf(request)) ?? request);
