@@ -312,7 +312,9 @@ describe('the approvals controller on a real API server', { timeout: 240_000 }, 
       const forged = { status: { decision: { type: 'Approved', username: 'carol@shop.example' } } };
       const end = Date.now() + 10_000;
       while ((await bench.patch(bob, name, forged)).status !== 200) assert.ok(Date.now() < end);
-      await controller.logged('the guard does not stand: no decision is taken in. kubectl apply -f crds/guards.yaml');
+      await controller.logged(
+        'the guard does not stand: no decision is taken in, and nothing that needs one passes. kubectl apply -f crds/guards.yaml',
+      );
       await sleep(1_500);
       assert.equal((await bench.get(name)).status!.phase, 'Pending');
       assert.match(await controller.metrics(), /sallyport_approval_guard 0/);
