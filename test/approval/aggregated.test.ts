@@ -55,7 +55,7 @@ describe('approvals of what an aggregated server serves', { timeout: 120_000 }, 
     assert.match(spec.summary, /^note: no dry run: things\.example is served by an aggregated server/m);
     assert.match(spec.diff ?? '', /^-says: before\n\+says: after$/m);
     assert.equal(spec.target?.uid, metadata.uid);
-    assert.deepEqual(server.writes, [], 'it was only looked at');
+    assert.equal(server.writes.length, 0, 'it was only looked at');
     const passed = await scene.ask(path('one'), put('one', 'after'));
     assert.equal(passed.status, 200, passed.body);
     const [write, ...others] = server.writes.splice(0);
@@ -71,14 +71,14 @@ describe('approvals of what an aggregated server serves', { timeout: 120_000 }, 
     server.make(scene.namespace, 'two', 'before');
     voided(await scene.ask(path('two'), put('two', 'after')));
     voided(await scene.ask(path('two'), { method: 'DELETE' }));
-    assert.deepEqual(server.writes, []);
+    assert.equal(server.writes.length, 0);
   });
 
   it('where nothing was there, nothing is overwritten; a deletion names the uid', async () => {
     await approved('three', put('three', 'mine'));
     server.make(scene.namespace, 'three', 'someone else’s');
     voided(await scene.ask(path('three'), put('three', 'mine')));
-    assert.deepEqual(server.writes, []);
+    assert.equal(server.writes.length, 0);
     await approved('four', put('four', 'mine'));
     assert.equal((await scene.ask(path('four'), put('four', 'mine'))).status, 201);
     assert.equal(JSON.parse(server.writes.splice(0)[0]!.body).metadata.resourceVersion, '1', 'no object has it');
