@@ -15,6 +15,8 @@ const { values, positionals } = parseArgs({
     out: { type: 'string', default: join(import.meta.dirname, '..', 'dist') },
   },
 });
+// Whoever reads only the first line (`| head -1`) is no reason to fail.
+process.stdout.on('error', () => undefined);
 const print = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 switch (positionals[0]) {

@@ -7,6 +7,8 @@ import type { SystemLibrary } from './system-libraries.ts';
 export const USER = 65_532;
 export const PROGRAM = '/app/sallyport.mjs';
 export const BILL = '/usr/share/sbom/sallyport.cdx.json';
+/** Where the configuration puts spool and recordings unless it says otherwise. */
+export const DATA = '/var/lib/sallyport';
 const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
 
 /** The lower layer: Node.js, what it is linked with, public authorities, two users. No shell, no package manager, nothing setuid. */
@@ -25,10 +27,12 @@ export async function writeBase(root: string, node: string, libraries: readonly 
   await folder(root, '/tmp', 0o1777);
 }
 
-/** The upper layer: the program, its licence and its bill of materials. */
+/** The upper layer: the program, its licence, its bill of materials and its folder for data. */
 export async function writeProgram(root: string, bundled: string, licence: string, bill: string): Promise<void> {
   await rm(root, { recursive: true, force: true });
   await folder(root, '/app');
+  // A volume that Docker makes takes the folder's mode from here.
+  await folder(root, DATA, 0o1777);
   await cp(bundled, join(root, 'app'), { recursive: true });
   await folder(root, '/app/parts');
   await folder(root, '/usr/bin');

@@ -11,6 +11,21 @@ export interface ReleaseCheck {
 }
 
 const ANSWERS_WITHIN = 5_000;
+const WORKLOADS = [
+  ['statefulsets', 'sallyport-gateway'],
+  ['deployments', 'sallyport-controller'],
+] as const;
+
+interface Workload {
+  readonly metadata?: { readonly generation?: number };
+  readonly spec?: { readonly replicas?: number };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly updatedReplicas?: number;
+    readonly readyReplicas?: number;
+  };
+}
 
 /** Waits until an installation answers where agents and API servers call it, with a certificate that they will accept. */
 export async function checkRelease(task: ReleaseTask, check: ReleaseCheck): Promise<void> {
@@ -18,6 +33,10 @@ export async function checkRelease(task: ReleaseTask, check: ReleaseCheck): Prom
     await requireKinds(task.transport, ['agentpolicies', 'agentsessions', 'approvalrequests', 'maskingrules']);
     return true;
   });
+  for (const [resource, name] of WORKLOADS)
+    await eventually(task, `every replica of ${name} is of this version and ready`, () =>
+      rolledOut(task, resource, name),
+    );
   await eventually(task, 'the gateway answers at its Service', async () => {
     const { status, text } = await ask(task, check, 'sallyport', '/version');
     // Nobody is let in without a credential, and the refusal is the gateway's own.
@@ -53,6 +72,21 @@ async function ask(
   } finally {
     await dispatcher.destroy();
   }
+}
+
+/** As `kubectl rollout status` has it. */
+async function rolledOut(
+  { transport, namespace }: ReleaseTask,
+  resource: string,
+  name: string,
+): Promise<true | string> {
+  const path = { group: 'apps', version: 'v1', resource, namespace, name };
+  const { metadata, spec, status = {} } = (await transport.ask({ verb: 'get', path })) as Workload;
+  const wanted = spec?.replicas ?? 1;
+  const { observedGeneration = 0, replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status;
+  if (observedGeneration < (metadata?.generation ?? 0)) return 'it was not looked at yet';
+  if (replicas === wanted && updatedReplicas === wanted && readyReplicas === wanted) return true;
+  return `of ${wanted}, ${updatedReplicas} are of this version and ${readyReplicas} ready`;
 }
 
 async function portOf({ transport, namespace }: ReleaseTask, name: string): Promise<number> {

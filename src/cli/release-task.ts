@@ -16,12 +16,15 @@ const PAUSE = 1_000;
 
 /**
  * Asks until the answer is true; what is said in between, a reason or an error, is told once, and last when time is up.
- * @throws CommandError with the last reason
+ * @throws CommandError with the last reason; or the one that was thrown, which time will not mend
  */
 export async function eventually(task: ReleaseTask, what: string, look: () => Promise<true | string>): Promise<void> {
   let last: string | undefined;
   for (;;) {
-    const answer = await look().catch((error: unknown) => (error as Error).message);
+    const answer = await look().catch((error: unknown) => {
+      if (error instanceof CommandError) throw error;
+      return (error as Error).message;
+    });
     if (answer === true) {
       task.say(`ok: ${what}`);
       return;

@@ -11,13 +11,16 @@ cluster: install ## a real Kubernetes on this machine (with pods, as root on Lin
 cluster-down: install ## ends it and removes all of it
 	@node_modules/.bin/node test/cluster/main.ts down --name $(NAME)
 
+cluster-load: install ## puts the image of "make image" on its node
+	@node_modules/.bin/node test/cluster/main.ts load dist/sallyport.oci.tar --name $(NAME)
+
 cluster-status: install ## which clusters run
 	@node_modules/.bin/node test/cluster/main.ts status
 
 binaries: install ## fetches or builds Kubernetes' programs into the cache folder
 	@node_modules/.bin/node test/cluster/main.ts build $(if $(VERSION),--version $(VERSION))
 
-.PHONY: cluster cluster-down cluster-status binaries
+.PHONY: cluster cluster-down cluster-load cluster-status binaries
 
 cluster-kubeconfig: ## prints where the kubeconfig of its administrator is
 	@echo $(CURDIR)/.cluster/$(NAME)/admin.kubeconfig

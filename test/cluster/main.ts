@@ -6,16 +6,18 @@ import { chosenVersion, findPrograms } from './binaries.ts';
 import { startCluster } from './cluster.ts';
 import { readState, removeCluster } from './cluster-state.ts';
 import { withFileLock } from './file-lock.ts';
+import { containerdSocket, importImage } from './node-images.ts';
 import { whyNoNode } from './node-requirements.ts';
 import { isRunning } from './process-record.ts';
 import type { Program } from './recipes.ts';
 
-const USAGE = `node test/cluster/main.ts up|down|status|build [--name NAME] [--version V] [--node|--no-node]
+const USAGE = `node test/cluster/main.ts up|down|status|build|load FILE [--name NAME] [--version V] [--node|--no-node]
 
   up      starts a cluster that goes on running; with pods where the machine allows it
   down    ends it and removes everything it has left
   status  what runs
   build   fetches or builds the programs, and starts nothing
+  load    puts an image from an OCI archive on its node
 `;
 const ALL: Program[] = [
   'etcd',
@@ -57,6 +59,8 @@ async function perform(command: string | undefined): Promise<number> {
       return await withFileLock(`${directory}.lock`, `cluster ${values.name}`, print, () => down(directory));
     case 'status':
       return await status();
+    case 'load':
+      return await load(directory, positionals[1]);
     case 'build':
       print(Object.values(await findPrograms(await chosenVersion(values.version), ALL)).join('\n'));
       return 0;
@@ -112,6 +116,15 @@ async function down(directory: string): Promise<number> {
   }
   await removeCluster(state);
   print(`The cluster "${values.name}" is gone.`);
+  return 0;
+}
+
+async function load(directory: string, archive: string | undefined): Promise<number> {
+  if (archive === undefined) throw new Error('which archive? (make image writes dist/sallyport.oci.tar)');
+  if (readState(directory)?.node === undefined)
+    throw new Error(`the cluster "${values.name}" has no node (make cluster)`);
+  await importImage(containerdSocket(directory), archive);
+  print(`${archive} is on the node of "${values.name}".`);
   return 0;
 }
 
