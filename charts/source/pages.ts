@@ -23,7 +23,17 @@ export function chartFiles(): Map<string, string> {
   ]);
   for (const name of readdirSync(join(ROOT, 'crds')).filter((each) => each !== 'guards.yaml'))
     files.set(`${CHART}/crds/${name}`, read(`crds/${name}`));
+  files.set('deploy/kinds.yaml', kinds());
   return files;
+}
+
+/** The kinds in one file, for who has no helm. */
+function kinds(): string {
+  const texts = readdirSync(join(ROOT, 'crds'))
+    .filter((each) => each !== 'guards.yaml')
+    .sort((a, b) => a.localeCompare(b))
+    .map((name) => read(`crds/${name}`).trimEnd());
+  return `# Made from crds/ by "make manifests". Apply these first.\n${texts.join('\n---\n')}\n`;
 }
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');

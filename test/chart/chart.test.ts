@@ -26,9 +26,8 @@ describe('the chart’s own files', () => {
     });
   }
 
-  it('deploy/ is what the chart gives without helm (make manifests writes it anew)', async () => {
-    for (const [name, text] of await manifests(await helm()))
-      assert.equal(readFileSync(join(ROOT, 'deploy', name), 'utf8'), text, name);
+  it('deploy/sallyport.yaml is what the chart gives without helm (make manifests writes it anew)', async () => {
+    assert.equal(readFileSync(join(ROOT, 'deploy/sallyport.yaml'), 'utf8'), await manifests(await helm()));
   });
 
   it('values.yaml holds every default, and nothing else', () => {
