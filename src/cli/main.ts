@@ -6,6 +6,7 @@ For whoever runs the gateway
   sallyport gateway --config FILE [--check]   run the gateway, or only check its configuration
   sallyport controller --config FILE          run only what the gateway does in the background
   sallyport release kinds|check|end|sweep     what the Helm chart runs around an installation
+  sallyport doctor                            what is wrong with an installation, and what to do
   sallyport session list                      agent sessions, newest first
   sallyport session revoke NAME | --agent A   end sessions, open streams with them
   sallyport freeze AGENT | --all              stop an agent, or everyone, within a second
@@ -64,6 +65,7 @@ function terminal(): Terminal | undefined {
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
   gateway: async (args) => (await import('./gateway-command.ts')).runGatewayCommand(args, io),
   controller: async (args) => (await import('./controller-command.ts')).runControllerCommand(args, io),
+  doctor: async (args) => (await import('./doctor/doctor-command.ts')).runDoctor(args, io),
   session: async (args) => (await import('./session-command.ts')).runSession(args, io),
   freeze: async (args) => (await import('./freeze-command.ts')).runFreeze(args, io),
   unfreeze: async (args) => (await import('./freeze-command.ts')).runUnfreeze(args, io),

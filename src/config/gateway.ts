@@ -9,6 +9,7 @@ import { masking } from './masking.ts';
 import { notifications } from './notifications.ts';
 import { recording } from './recording.ts';
 import { sessions } from './sessions.ts';
+import { tracing } from './tracing.ts';
 import { limits, log, policy, shutdown, streams, upstream } from './upstream.ts';
 
 const identity = z
@@ -45,6 +46,7 @@ export const gateway = z.strictObject({
   controller: controller.prefault({}).describe('What one replica does for all: decisions, expiry, clean-up.'),
   notifications: notifications.prefault({}).describe('Who is told that a request waits for a person.'),
   shutdown: shutdown.prefault({}).describe('How the process stops.'),
+  tracing: tracing.optional().describe('Traces to an OpenTelemetry collector. Absent: none.'),
   log: log.prefault({}).describe('The log, on standard output, one JSON object a line.'),
 });
 

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { GatewayConfiguration } from '../config/gateway.ts';
 import { locate } from '../kubernetes/locate.ts';
 import { ownKinds, requireKinds } from '../kubernetes/served-kinds.ts';
+import { requireVersion } from '../kubernetes/server-version.ts';
 import { Transport } from '../kubernetes/transport.ts';
 import { createChannels } from '../notify/channels.ts';
 import type { Logger } from '../observe/log.ts';
@@ -48,6 +49,7 @@ export async function startControllers(
   });
   const own = new Own(transport, upstream.namespace);
   const secrets = secretStore(own);
+  await requireVersion(transport);
   await requireKinds(transport, ownKinds(configuration.recording.enabled));
   metrics.leader.set(0);
   if (certificates !== undefined) certificateHosts(certificates, webhook, upstream.namespace);

@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { SallyportError } from '../errors.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { UpstreamName } from '../identity/upstream-name.ts';
+import type { RequestTrace } from '../observe/tracing.ts';
 import type { Decision } from '../policy/decision.ts';
 import type { Question } from '../policy/question.ts';
 import type { Body } from '../request/body.ts';
@@ -45,6 +46,8 @@ export class Exchange {
   /** By what it was let through, where it needs a person's word. */
   permit: Permit | undefined;
   lease: Lease | undefined;
+  /** Undefined where this one is not traced. */
+  trace: RequestTrace | undefined;
   /** What is kept of it; undefined where nothing is, or not yet. */
   record: RecordedExchange | undefined;
   parsedBody: Body | undefined;

@@ -10,11 +10,13 @@ import { isStatus } from '../kubernetes/api-error.ts';
 import { locate } from '../kubernetes/locate.ts';
 import { PolicyStatusWriter } from '../kubernetes/policy-status-writer.ts';
 import { ownKinds, requireKinds } from '../kubernetes/served-kinds.ts';
+import { requireVersion } from '../kubernetes/server-version.ts';
 import { Transport } from '../kubernetes/transport.ts';
 import { Placeholders } from '../masking/marker.ts';
 import type { Logger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Checks, probeServer } from '../observe/probes.ts';
+import { startTracing } from '../observe/tracing.ts';
 import { certificateSource } from '../serving/certificate-source.ts';
 import { ServingCertificate } from '../serving/serving-certificate.ts';
 import { Forward } from '../upstream/forward.ts';
@@ -85,6 +87,7 @@ export async function startGateway(
   });
   const own = new Own(transport, upstream.namespace);
   const forward = new Forward(connection, upstream);
+  await requireVersion(transport);
   await requireKinds(transport, ownKinds(configuration.recording.enabled));
   const secrets = secretStore(own);
   const key = await installationKey(secrets);
@@ -179,8 +182,21 @@ export async function startGateway(
       'masking rules have changed: run the command again',
     );
   });
+  const tracing =
+    configuration.tracing &&
+    (await startTracing({
+      ...configuration.tracing,
+      version,
+      instance: hostname(),
+      onError: (error) => log.warn({ error }, 'traces could not be sent'),
+    }));
   const via = new Via(key);
-  const observer = new Observer(metrics, log, (fault) => statuses.fault(fault.policy, fault.rule, fault.message));
+  const observer = new Observer(
+    metrics,
+    log,
+    (fault) => statuses.fault(fault.policy, fault.rule, fault.message),
+    tracing?.begin,
+  );
   let door: FrontDoor | undefined;
   const evidence = new Evidence({
     forward,
@@ -301,6 +317,7 @@ export async function startGateway(
       door.destroy();
       await asking.stop();
       await recording?.stop();
+      await tracing?.stop();
       await Promise.all([policies, statuses, maskingRules, ruleStatuses, printerColumns].map((one) => one.stop()));
       await Promise.all([sessions.stop(), authenticator.close(), forward.close()]);
       await transport.close();

@@ -1,6 +1,8 @@
 import { SallyportError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import type { DecisionLabel, Metrics, StreamKind } from '../observe/metrics.ts';
+import { resourceLabel } from '../observe/resource-label.ts';
+import type { BeginTrace, RequestTrace } from '../observe/tracing.ts';
 import type { RuleFault } from '../policy/decision.ts';
 import type { Exchange } from './exchange.ts';
 import type { Outcome } from './relay.ts';
@@ -20,15 +22,26 @@ export class Observer {
   readonly #onFault: (fault: RuleFault) => void;
   readonly #closeStream = new WeakMap<Exchange, () => void>();
 
+  readonly #beginTrace: BeginTrace | undefined;
+
   /** @param onFault told of every expression that had no answer, for its policy's status */
-  constructor(metrics: Metrics, log: Logger, onFault: (fault: RuleFault) => void = () => {}) {
+  constructor(
+    metrics: Metrics,
+    log: Logger,
+    onFault: (fault: RuleFault) => void = () => {},
+    beginTrace?: BeginTrace | undefined,
+  ) {
+    this.#beginTrace = beginTrace;
     this.#onFault = onFault;
     this.#metrics = metrics;
     this.#log = log;
   }
 
-  began(_exchange: Exchange): void {
+  began(exchange: Exchange): void {
     this.#metrics.requestBegan();
+    if (this.#beginTrace === undefined) return;
+    const { traceparent } = exchange.request.headers;
+    exchange.trace = this.#beginTrace(typeof traceparent === 'string' ? traceparent : undefined);
   }
 
   /** The exchange is known to be a long-lived one, and has been let through. */
@@ -60,6 +73,7 @@ export class Observer {
       upstreamTime: failed || result.upstreamDuration === 0 ? undefined : result.upstreamDuration / 1_000,
     });
     if (failed) this.#metrics.errors.inc(result.code);
+    if (exchange.trace !== undefined) endTrace(exchange.trace, exchange, result);
     for (const fault of decision?.faults ?? []) {
       this.#metrics.policyEvaluationErrors.inc(decision!.action, 'condition');
       this.#onFault(fault);
@@ -86,6 +100,31 @@ export class Observer {
       failed ? 'refused' : 'served',
     );
   }
+}
+
+/** As bounded as the metrics' labels; the request's id leads to its line in the log, which has the names. */
+function endTrace(trace: RequestTrace, exchange: Exchange, result: Outcome | SallyportError): void {
+  const { operation, decision, id, decisionDuration, caller } = exchange;
+  const failed = result instanceof SallyportError;
+  const resource = operation === undefined ? 'none' : resourceLabel(operation.resource, operation.subresource);
+  const verb = operation?.verb ?? 'none';
+  trace.end(
+    `${verb} ${resource}`,
+    {
+      'http.response.status_code': result.status,
+      'sallyport.request_id': id,
+      'sallyport.verb': verb,
+      'sallyport.resource': resource,
+      'sallyport.decision': decisionLabel(exchange),
+      ...(caller === undefined ? {} : { 'sallyport.method': caller.method }),
+      ...(decision === undefined || decision.policy === ''
+        ? {}
+        : { 'sallyport.policy': decision.policy, 'sallyport.rule': decision.rule }),
+      ...(decisionDuration === undefined ? {} : { 'sallyport.decision_ms': decisionDuration }),
+      ...(failed ? { 'error.type': result.code } : { 'sallyport.upstream_ms': result.upstreamDuration }),
+    },
+    result.status >= 500,
+  );
 }
 
 function decisionLabel(exchange: Exchange): DecisionLabel {

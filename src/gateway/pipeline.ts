@@ -243,6 +243,7 @@ export class Pipeline {
     const { request, operation, identity, decision, masking, permit } = exchange;
     const contentType = permit?.guarded?.contentType ?? exchange.bodyType;
     const headers = forwardableHeaders(request.rawHeaders, contentType === undefined ? {} : { contentType });
+    if (exchange.trace !== undefined) carry(headers, exchange.trace.traceparent);
     const asked = permit?.guarded?.query ?? operation!.query;
     const whole = masking?.table === undefined ? asked : withObjects(asked);
     const query = excludeNamespace(whole, decision?.excludeNamespace);
@@ -255,6 +256,13 @@ export class Pipeline {
       headers: masking === undefined ? headers : maskableHeaders(headers, masking),
     };
   }
+}
+
+/** What comes next in the trace is a child of this request, not of its caller's. */
+function carry(headers: string[], traceparent: string): void {
+  const at = headers.findIndex((name, index) => index % 2 === 0 && name === 'traceparent');
+  if (at === -1) headers.push('traceparent', traceparent);
+  else headers[at + 1] = traceparent;
 }
 
 /** A watch, a followed log, what is proxied: it lasts until someone ends it. */

@@ -30,7 +30,7 @@ export class ServerRefusal extends Error {
 
 export interface PersonQuestion {
   readonly method?: 'GET' | 'POST' | 'PATCH';
-  readonly path: ResourcePath;
+  readonly path: ResourcePath | '/version';
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: object;
   readonly accept?: string;
@@ -143,7 +143,7 @@ export class Person {
           port: url.port,
           method,
           headers,
-          path: `${url.pathname.replace(/\/$/, '')}${pathOf(path)}${search}`,
+          path: `${url.pathname.replace(/\/$/, '')}${typeof path === 'string' ? path : pathOf(path)}${search}`,
         },
         done,
       );

@@ -1,3 +1,4 @@
+import { admission } from './admission.ts';
 import { approvals } from './approvals.ts';
 import { exec } from './exec.ts';
 import { get } from './get.ts';
@@ -25,6 +26,7 @@ export const PARTS: readonly Part[] = [
   start,
   exec,
   approvals,
+  admission,
   recording,
   recordingExec,
   recordingLines,

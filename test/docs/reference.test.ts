@@ -18,6 +18,21 @@ test('examples/in-cluster.yaml is sound', () => {
   assert.equal(listen.tls.secretName, certificates?.secretName);
 });
 
+test('the configuration in docs/operations.md is sound', () => {
+  const page = readFileSync(new URL('docs/operations.md', ROOT), 'utf8');
+  const [, tracing] = /```yaml\n(tracing:[\s\S]*?)```/.exec(page)!;
+  const example = readFileSync(new URL('examples/gateway.yaml', ROOT), 'utf8');
+  assert.equal(parseConfiguration(`${example}\n${tracing}`, 'docs/operations.md').tracing?.sampleRatio, 0.05);
+});
+
+test('the metrics of the alerts in docs/operations.md are there', () => {
+  const page = readFileSync(new URL('docs/operations.md', ROOT), 'utf8');
+  const metrics = readFileSync(new URL('docs/metrics.md', ROOT), 'utf8');
+  const named = new Set([...page.matchAll(/\bsallyport_[a-z_]+/g)].map(([name]) => name.replace(/_bucket$/, '')));
+  assert.ok(named.size >= 8);
+  for (const name of named) assert.ok(metrics.includes(`\`${name}\``), name);
+});
+
 test('the configuration in docs/configuration.md is examples/gateway.yaml, and sound', () => {
   const page = readFileSync(new URL('docs/configuration.md', ROOT), 'utf8');
   const example = readFileSync(new URL('examples/gateway.yaml', ROOT), 'utf8');

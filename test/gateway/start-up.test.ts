@@ -9,6 +9,8 @@ import { after, before, describe, it } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { loadConfiguration } from '../../src/config/load.ts';
 import { type Cluster, sharedCluster } from '../cluster/cluster.ts';
+import { writeKubeconfig } from '../cluster/kubeconfig.ts';
+import { FakeApiServer } from '../kubernetes/fake-api-server.ts';
 import { GatewayProcess, runGateway } from './gateway-process.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a test breaks any part of a configuration.
@@ -194,6 +196,36 @@ describe('what keeps a gateway from starting', { timeout: 120_000 }, () => {
       changed((c) => Object.assign(c.upstream, { kubeconfig: strange })),
       /certificate was not accepted/,
     );
+  });
+
+  it('an API server below the stated minimum, named, and the kinds that are missing', async () => {
+    // No real one this old can be built here in reasonable time.
+    const fake = await FakeApiServer.start();
+    try {
+      let minor = '34';
+      fake.onOther = (request, response) => {
+        const found = request.url === '/version' ? { major: '1', minor, gitVersion: `v1.${minor}.9` } : undefined;
+        response.writeHead(found === undefined ? 404 : 200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(found ?? { kind: 'Status', code: 404, reason: 'NotFound' }));
+      };
+      const path = join(directory, 'old.kubeconfig');
+      const { authority, url } = fake;
+      const kubeconfig = await writeKubeconfig(path, {
+        url: url.origin,
+        caPem: authority.certPem,
+        token: 'unused-here',
+        namespace: 'default',
+      });
+      const file = changed((c) => Object.assign(c.upstream, { kubeconfig }));
+      await fails(file, /the API server is v1\.34\.9; this gateway needs Kubernetes 1\.35 or newer/);
+      minor = '35';
+      await fails(
+        file,
+        /does not serve agentpolicies, .* of sallyport.dev\/v1alpha1: apply the CustomResourceDefinitions first/,
+      );
+    } finally {
+      await fake.close();
+    }
   });
 
   it('an account that may not do what the gateway does: which verb on what', async () => {
