@@ -34,7 +34,7 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
       const gateway = await startGateway(configuration, log, VERSION, metrics);
       running.push(gateway);
       if (configuration.admission !== undefined) {
-        running.push(await startAdmission(configuration.admission, gateway, configuration.approvals, log, metrics));
+        running.push(await startAdmission(configuration.admission, gateway, configuration, log, metrics));
       }
     } catch (error) {
       await stop();

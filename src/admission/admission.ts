@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { AdmissionConfiguration } from '../config/admission.ts';
 import type { GatewayConfiguration } from '../config/gateway.ts';
 import { Audit } from '../gateway/approval/audit.ts';
@@ -16,7 +17,7 @@ import { Reviewer } from './reviewer.ts';
 export async function startAdmission(
   configuration: AdmissionConfiguration,
   gateway: Pick<RunningGateway, 'policies' | 'installationKey' | 'secrets' | 'own' | 'book' | 'masking'>,
-  limits: GatewayConfiguration['approvals'],
+  { approvals: limits, shutdown }: Pick<GatewayConfiguration, 'approvals' | 'shutdown'>,
   log: Logger,
   metrics: Metrics,
 ): Promise<RunningAdmission> {
@@ -38,7 +39,15 @@ export async function startAdmission(
     metrics,
   });
   try {
-    return await serveAdmission(configuration, certificate, reviewer, log, metrics);
+    const serving = await serveAdmission(configuration, certificate, reviewer, log, metrics);
+    return {
+      ...serving,
+      // API servers go on calling until they have heard that this replica is gone.
+      async stop() {
+        await setTimeout(shutdown.readyDelay);
+        await serving.stop();
+      },
+    };
   } catch (error) {
     certificate.stop();
     throw error;
