@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { freePort } from '../admission/second-leg.ts';
+import { freePort } from '../cluster/free-port.ts';
 import { GatewayProcess } from '../gateway/gateway-process.ts';
 import type { Bed } from './bed.ts';
 import { part } from './part.ts';

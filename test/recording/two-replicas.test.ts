@@ -64,8 +64,10 @@ describe('a session that two replicas serve', { timeout: 180_000 }, () => {
     const entries = listed.stdout
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as { name: string; state: string; identity: { caller: { session?: string } } });
-    const own = entries.filter(({ identity }) => identity.caller.session === session);
+      .map(
+        (line) => JSON.parse(line) as { name: string; state: string; identity: { caller: { agentSession?: string } } },
+      );
+    const own = entries.filter(({ identity }) => identity.caller.agentSession === session);
     assert.equal(own.length, 2, listed.stdout);
     assert.ok(
       own.every(({ state }) => state === 'Complete'),
