@@ -1,22 +1,23 @@
 import { type Asking, ask } from '../approval/asking.ts';
 import { conditionOf, cut } from '../approval/condition.ts';
 import { newRequest } from '../approval/new-request.ts';
-import { objectDiff } from '../approval/object-diff.ts';
+import type { ObjectDiff } from '../approval/object-diff.ts';
 import { namePrefix } from '../approval/request-name.ts';
 import { MAX_SUMMARY } from '../approval/summary.ts';
 import { SallyportError } from '../errors.ts';
 import type { Audit } from '../gateway/approval/audit.ts';
 import { type ApprovalBook, type Kept, readRequest } from '../gateway/approval/book.ts';
+import type { Differ } from '../gateway/approval/differ.ts';
 import { refusal, requiredOf } from '../gateway/approval/refusals.ts';
 import { unavailable } from '../gateway/approval/unavailable.ts';
 import type { Masking } from '../gateway/masking/masking.ts';
-import { shownTo } from '../gateway/masking/shown-to.ts';
+import { type Shown, shownTo } from '../gateway/masking/shown-to.ts';
 import { isStatus } from '../kubernetes/api-error.ts';
 import type { Decision } from '../policy/decision.ts';
 import { isConnect } from '../request/operation.ts';
 import type { Own } from '../upstream/own.ts';
 import { type AdmittedUse, takeAdmissionUse } from './admission-use.ts';
-import { type Reviewed, reviewedObject } from './reviewed-object.ts';
+import { type Reviewed, type ReviewedObject, reviewedObject } from './reviewed-object.ts';
 
 export interface AdmissionApprovalsOptions {
   readonly own: Pick<Own, 'create' | 'get' | 'patchStatus' | 'namespace'>;
@@ -24,7 +25,10 @@ export interface AdmissionApprovalsOptions {
   readonly audit: Audit;
   /** The installation's. */
   readonly key: Uint8Array;
+  readonly differ: Pick<Differ, 'diff'>;
   readonly masking: Pick<Masking, 'planFor'>;
+  /** @throws SallyportError while nothing in the API server proves who wrote a decision */
+  mustStand(): Promise<void>;
   readonly pendingPerCaller: number;
   readonly requestsPerCaller: number;
   readonly maxRequests: number;
@@ -89,9 +93,7 @@ export class AdmissionApprovals {
       this.#admit(reviewed, decision);
       try {
         const shown = shownTo(this.#options.masking, reviewed.caller.caller, operation);
-        const diff = isConnect(operation)
-          ? undefined
-          : objectDiff(object.before, object.after, undefined, (one) => shown.object(one));
+        const diff = isConnect(operation) ? undefined : await this.#diff(shown, object);
         const wanted = {
           ...reviewed,
           decision,
@@ -123,7 +125,8 @@ export class AdmissionApprovals {
 
   /** @returns false where this approval is not to be had any more */
   async #use(reviewed: Reviewed, request: Kept, use: Pick<AdmittedUse, 'digest' | 'target'>): Promise<boolean> {
-    const { own, book } = this.#options;
+    const { own, book, mustStand } = this.#options;
+    await mustStand();
     const taken = await takeAdmissionUse({ own, book }, request, { ...use, requestID: reviewed.request.uid });
     if (taken.kind === 'Taken') {
       this.#tell('used', reviewed, taken.request);
@@ -136,6 +139,11 @@ export class AdmissionApprovals {
       throw refusal(taken.code, `${line}; run the same command again to have it asked anew`, request, undefined);
     }
     throw refusal(taken.code, line, request, undefined);
+  }
+
+  async #diff(shown: Shown, { before, after }: ReviewedObject): Promise<ObjectDiff> {
+    const masked = shown.isMasked ? { before: shown.object(before), after: shown.object(after) } : undefined;
+    return await this.#options.differ.diff({ before, after, masked });
   }
 
   async #read(namespace: string, name: string): Promise<void> {

@@ -16,15 +16,26 @@ import { Reviewer } from './reviewer.ts';
 /** Serves the second leg over the policies of the gateway in this process. @throws Error where it cannot serve */
 export async function startAdmission(
   configuration: AdmissionConfiguration,
-  gateway: Pick<RunningGateway, 'policies' | 'installationKey' | 'secrets' | 'own' | 'book' | 'masking'>,
+  gateway: Pick<RunningGateway, 'policies' | 'installationKey' | 'secrets' | 'own' | 'approvals' | 'masking'>,
   { approvals: limits, shutdown }: Pick<GatewayConfiguration, 'approvals' | 'shutdown'>,
   log: Logger,
   metrics: Metrics,
 ): Promise<RunningAdmission> {
-  const { own, book, masking, installationKey: key } = gateway;
+  const { own, masking, installationKey: key } = gateway;
+  const { book, differ, mustStand } = gateway.approvals;
   const audit = new Audit(log, metrics);
   const retryAfter = limits.retryAfter / 1_000;
-  const approvals = new AdmissionApprovals({ ...limits, own, book, masking, key, audit, retryAfter });
+  const approvals = new AdmissionApprovals({
+    ...limits,
+    own,
+    book,
+    differ,
+    mustStand,
+    masking,
+    key,
+    audit,
+    retryAfter,
+  });
   const reviewer = new Reviewer({
     policies: gateway.policies,
     via: new Via(key),

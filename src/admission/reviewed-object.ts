@@ -20,8 +20,9 @@ export interface Reviewed {
 export interface ReviewedObject {
   readonly digest: string;
   readonly target: ApprovalRequestTarget;
-  readonly before: unknown;
-  readonly after: unknown;
+  /** JSON; undefined where there is none. */
+  readonly before: string | undefined;
+  readonly after: string | undefined;
 }
 
 /** Read anew from the text, with numbers as they are written: for what needs a person alone. */
@@ -40,10 +41,13 @@ export function reviewedObject(key: Uint8Array, reviewed: Reviewed): ReviewedObj
   return {
     digest: admissionDigest(key, { caller: caller.caller, operation: known, object: judged }),
     target: typeof uid === 'string' && uid !== '' ? { uid } : {},
-    before: connects ? undefined : (plain.request.oldObject ?? undefined),
-    after: connects || isDeletion ? undefined : (plain.request.object ?? undefined),
+    before: connects ? undefined : textOf(plain.request.oldObject),
+    after: connects || isDeletion ? undefined : textOf(plain.request.object),
   };
 }
+
+const textOf = (object: unknown): string | undefined =>
+  object === undefined || object === null ? undefined : JSON.stringify(object);
 
 /**
  * What the API server draws anew for each create before a webhook sees it: the end of a `generateName`, and the addresses and

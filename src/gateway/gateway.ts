@@ -23,8 +23,7 @@ import { Forward } from '../upstream/forward.ts';
 import { Own } from '../upstream/own.ts';
 import { secretStore } from '../upstream/secret-store.ts';
 import { AgentSessions } from './agent-sessions.ts';
-import { approvals } from './approval/approvals.ts';
-import type { ApprovalBook } from './approval/book.ts';
+import { type Approvals, approvals } from './approval/approvals.ts';
 import { Endpoints } from './endpoints.ts';
 import { Evidence } from './evidence.ts';
 import { clientSocket, type Exchange } from './exchange.ts';
@@ -56,7 +55,7 @@ export interface RunningGateway {
   readonly installationKey: Buffer;
   readonly secrets: SecretStore;
   readonly own: Own;
-  readonly book: ApprovalBook;
+  readonly approvals: Pick<Approvals, 'book' | 'differ' | 'mustStand'>;
   readonly masking: Masking;
   /** Not ready, drain, GOAWAY, streams given their deadline, then everything ends. */
   stop(): Promise<void>;
@@ -303,7 +302,7 @@ export async function startGateway(
     installationKey: key,
     secrets,
     own,
-    book: asking.book,
+    approvals: asking,
     masking,
     async stop() {
       stopping = true;

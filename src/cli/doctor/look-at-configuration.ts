@@ -15,8 +15,8 @@ export async function lookAtConfiguration(configuration: GatewayConfiguration): 
     findings.push(warning('configuration', message, 'write policies for them, then set it to Enforce'));
   }
   const { recording } = configuration;
-  if (recording === undefined) {
-    findings.push(warning('recordings', 'nothing is recorded', 'add the section "recording" (docs/recording.md)'));
+  if (!recording.enabled) {
+    findings.push(warning('recordings', 'nothing is recorded', 'set recording.enabled (docs/recording.md)'));
   } else findings.push(await lookAtStore(recording));
   return findings;
 }
@@ -45,7 +45,7 @@ async function lookAtIssuer(one: NonNullable<GatewayConfiguration['identity']['o
   }
 }
 
-async function lookAtStore({ storage }: NonNullable<GatewayConfiguration['recording']>): Promise<Finding> {
+async function lookAtStore({ storage }: GatewayConfiguration['recording']): Promise<Finding> {
   try {
     const problem = await checkStorage(openStorage(storage));
     if (problem === undefined)

@@ -41,6 +41,9 @@ export interface Approvals {
   readonly informer: Informer<unknown>;
   /** What both legs know of approvals. */
   readonly book: ApprovalBook;
+  readonly differ: Differ;
+  /** @throws SallyportError while nothing in the API server proves who wrote a decision */
+  mustStand(): Promise<void>;
   start(): Promise<void>;
   /** For readiness. */
   check(): true | string;
@@ -106,6 +109,8 @@ export function approvals(options: ApprovalsOptions): Approvals {
     gate,
     informer: book.informer as Informer<unknown>,
     book,
+    differ,
+    mustStand: () => mustStand(guard),
     start: () => book.start(),
     check: () => book.check(),
     stop: async () => {

@@ -7,7 +7,9 @@ import type { Masking } from './masking.ts';
 import { resourceKind } from './resource-kind.ts';
 
 export interface Shown {
-  object(object: unknown): unknown;
+  readonly isMasked: boolean;
+  /** Of JSON. */
+  object(text: string | undefined): string | undefined;
   /** One line that may quote an object. */
   line(text: string): string;
 }
@@ -18,12 +20,13 @@ export interface Shown {
  */
 export function shownTo(masking: Pick<Masking, 'planFor'>, caller: Caller, operation: Operation): Shown {
   const plan = masking.planFor({ caller, operation });
-  if (plan === undefined) return { object: (object) => object, line: (text) => text };
+  if (plan === undefined) return { isMasked: false, object: (text) => text, line: (text) => text };
   return {
-    object(object) {
+    isMasked: true,
+    object(text) {
+      if (text === undefined) return undefined;
       const engine = new JsonMask(plan, { kind: resourceKind(operation), isList: false });
-      const bytes = Buffer.from(JSON.stringify(object));
-      return JSON.parse(Buffer.concat([engine.write(bytes), engine.end()]).toString('utf8'));
+      return Buffer.concat([engine.write(Buffer.from(text)), engine.end()]).toString('utf8');
     },
     line(text) {
       const masked = maskText(Buffer.from(text), plan.recognizer, replacer(plan, operation.path, 'message'));
