@@ -50,7 +50,10 @@ export class JsonMask {
     this.tentative = plan.masked === undefined ? plan : { ...plan, masked: (what) => void this.told.push(what) };
   }
 
-  /** @throws SallyportError SP_MASKING_UNREADABLE; what was not passed on by then must not be */
+  /**
+   * @param chunk which nobody changes from now on: it is not copied
+   * @throws SallyportError SP_MASKING_UNREADABLE; what was not passed on by then must not be
+   */
   write(chunk: Uint8Array): Buffer {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const out: Buffer[] = [];
@@ -240,8 +243,7 @@ export class JsonMask {
     if (part.length === 0) return;
     this.heldLength += part.length;
     if (this.heldLength > MAX_UNIT) throw unreadable(`one object has more than ${MAX_UNIT} bytes`);
-    // The chunk's memory is its sender's.
-    this.held.push(Buffer.from(part));
+    this.held.push(part);
   }
 
   /**

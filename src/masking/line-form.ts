@@ -14,7 +14,6 @@ export interface LineForm {
 const LINE_FEED = 0x0a;
 const BACKSLASH = 0x5c;
 const LETTER_N = 0x6e;
-const WRITTEN_OUT = Buffer.from('\\n');
 
 export const PLAIN_LINES: LineForm = {
   escaped: false,
@@ -33,10 +32,15 @@ export const PLAIN_LINES: LineForm = {
 export const ESCAPED_LINES: LineForm = {
   escaped: true,
   lineEnd(bytes, at) {
-    for (let found = bytes.indexOf(WRITTEN_OUT, at); found !== -1; found = bytes.indexOf(WRITTEN_OUT, found + 2)) {
-      if (bytes[found - 1] !== BACKSLASH || !isEscaped(bytes, found, 0)) return found + 2;
+    const { length } = bytes;
+    for (let i = at; i + 1 < length; i++) {
+      if (bytes[i] !== BACKSLASH) continue;
+      // What begins within an escape is told by what stands before.
+      if (i === at && isEscaped(bytes, i, 0)) continue;
+      if (bytes[i + 1] === LETTER_N) return i + 2;
+      i++;
     }
-    return bytes.length;
+    return length;
   },
   lineStart(bytes, at, from) {
     for (let start = at; start > from + 1; start--) {

@@ -22,7 +22,8 @@ export class LineScan {
   constructor(recognizer: Recognizer, bytes: Buffer, to: number, escaped: boolean) {
     this.#escaped = escaped;
     this.#recognizer = recognizer;
-    this.#bytes = bytes;
+    // A search must not run on behind the lines.
+    this.#bytes = bytes.length === to ? bytes : bytes.subarray(0, to);
     this.#to = to;
   }
 
