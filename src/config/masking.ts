@@ -9,7 +9,17 @@ export const masking = z.strictObject({
         .min(0)
         .max(10_000)
         .default(5)
-        .describe('New values that one caller may write over masked ones of one object in an hour, at each replica.'),
+        .describe(
+          'New values that one caller may write over masked ones of one object in an hour, at all replicas together.',
+        ),
+      replicas: z
+        .int()
+        .min(1)
+        .max(1_000)
+        .default(1)
+        .describe(
+          'Replicas among which these are divided, rounded down: none knows of what the others count. With more replicas than writes there are none.',
+        ),
       remembered: z
         .int()
         .min(100)

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { SallyportError } from '../errors.ts';
 import type { Caller } from '../identity/caller.ts';
 import { type UpstreamName, upstreamName } from '../identity/upstream-name.ts';
@@ -14,6 +15,7 @@ import { Exchange } from './exchange.ts';
 import type { Judge } from './judge.ts';
 import type { CallerLimits } from './limits.ts';
 import type { LiveExchanges } from './live.ts';
+import { searchedBody } from './masking/input-search.ts';
 import { type Masking, maskableHeaders } from './masking/masking.ts';
 import { withObjects } from './masking/table-query.ts';
 import type { WriteBack } from './masking/write-back.ts';
@@ -233,9 +235,15 @@ export class Pipeline {
     return {
       ...this.outgoingHead(exchange),
       method: operation!.method,
-      body: body ?? (announcesBody(request) ? request : null),
+      body: body ?? (announcesBody(request) ? this.#stream(exchange) : null),
       watch: operation!.verb === 'watch',
     };
+  }
+
+  /** A proxied program gets the body as it comes; a placeholder in it is stopped on the way. */
+  #stream(exchange: Exchange): Readable {
+    const { request, operation, masking } = exchange;
+    return masking === undefined || operation!.proxyPath === undefined ? request : searchedBody(exchange, request);
   }
 
   /** All of a request upstream but its body: the canonical target, allow-listed headers, the caller's name. */

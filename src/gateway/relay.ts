@@ -248,7 +248,7 @@ export function relay(
     reject(error);
   }
 
-  if (outgoing.body === exchange.request) {
+  if (outgoing.body !== null && !Buffer.isBuffer(outgoing.body)) {
     late = setTimeout(() => {
       call.abort();
       fail(new SallyportError('SP_BAD_REQUEST', `the body was not complete after ${limits.bodyTimeout} ms`));

@@ -93,9 +93,13 @@ export function holdsMarker(text: string): boolean {
 
 const NEEDLES: readonly { readonly needle: Buffer; readonly encoding: FoundMarker['encoding'] }[] = [
   { needle: Buffer.from(MARKER), encoding: 'raw' },
-  { needle: Buffer.from(MARKER, 'utf16le'), encoding: 'utf16' },
+  // Of both orders: the zeros around it are not looked for.
+  { needle: Buffer.from(MARKER, 'utf16le').subarray(0, -1), encoding: 'utf16' },
   ...[0, 1, 2].map((lead) => ({ needle: base64Core(lead), encoding: 'base64' as const })),
 ];
+
+/** Bytes of the longest form that is looked for. */
+export const LONGEST_NEEDLE = MARKER.length * 2;
 
 /** The characters of base64 that the marker alone decides, when `lead` bytes of something else share its first group. */
 function base64Core(lead: number): Buffer {

@@ -51,6 +51,8 @@ const NO_KEY = keyOf('');
 const PLAIN = keyOf('-');
 const NAME_WORDS = new KeywordGate(SECRET_WORDS);
 const JSON_TEXT = /^\s*[[{]/;
+/** How the names of Helm's releases begin. */
+const REVISIONS = 'sh.helm.release.v1.';
 const FLAG = /^--?[A-Za-z][A-Za-z0-9-]*$/;
 
 /**
@@ -290,6 +292,7 @@ class ObjectMask {
     if (this.hint.release !== undefined) return this.releaseString(start, end, name, this.hint.release);
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
+    if (this.kind === 'ConfigMap' && this.isReleaseOfConfigMap(start)) return this.configMapRelease(start, end);
     if (end - start >= LONG && (name.named === 'none' || !this.plan.recognizer.byName)) {
       return this.longString(start, end, escaped);
     }
@@ -382,14 +385,35 @@ class ObjectMask {
     const { path } = this;
     if (path.length !== 2 || path[1] !== 'release' || this.head.type !== 'helm.sh/release.v1') return undefined;
     const text = readJsonString(this.bytes.toString('latin1', start, end));
-    const inner = Buffer.from(Buffer.from(text, 'base64').toString('latin1'), 'base64');
-    const json = inflate(inner);
+    const packed = this.maskedRelease(Buffer.from(Buffer.from(text, 'base64').toString('latin1'), 'base64'));
+    return packed === undefined ? undefined : Buffer.from(packed.toString('base64')).toString('base64');
+  }
+
+  /** Helm's storage in ConfigMaps: there the release is in base64 once. */
+  private isReleaseOfConfigMap(start: number): boolean {
+    const { path } = this;
+    if (path.length !== 2 || path[0] !== 'data' || path[1] !== 'release') return false;
+    return this.bytes.toString('latin1', start, start + 4) === 'H4sI' && this.head.name.startsWith(REVISIONS);
+  }
+
+  private configMapRelease(start: number, end: number): boolean {
+    const text = readJsonString(this.bytes.toString('latin1', start, end));
+    const packed = this.maskedRelease(Buffer.from(text, 'base64'));
+    const place = { object: this.object, path: this.pathText(), rule: RULE_STRUCTURE };
+    // What cannot be unpacked goes as a whole.
+    const written = packed?.toString('base64') ?? substitute(this.plan, place, text, 'field', REDACT) ?? '';
+    if (written !== text) this.patch.put(start - 1, end + 1, writeJsonString(written));
+    return true;
+  }
+
+  /** @param packed gzip @returns the same, masked inside; undefined where it cannot be unpacked */
+  private maskedRelease(packed: Buffer): Buffer | undefined {
+    const json = inflate(packed);
     if (json === undefined) return undefined;
     try {
       const release = secretsOfRelease(json);
       const masked = maskObject(this.plan, json, { kind: 'helm', object: this.object, nesting: 1, release });
-      const packed = masked === json ? inner : gzipSync(masked, { level: 6 });
-      return Buffer.from(packed.toString('base64')).toString('base64');
+      return masked === json ? packed : gzipSync(masked, { level: 6 });
     } catch {
       return undefined;
     }

@@ -54,6 +54,31 @@ suite('masking text', () => {
     }
   });
 
+  test('UTF-16 of either order is masked, and stays UTF-16', () => {
+    const text = `start\r\nDB_PASSWORD=hunter22x LEVEL=info\r\ngot ${token}, retrying\r\ndone\r\n`;
+    const want = 'start\r\nDB_PASSWORD=<generic-password> LEVEL=info\r\ngot <github-token>, retrying\r\ndone\r\n';
+    for (const bom of ['', '\ufeff']) {
+      const little = Buffer.from(bom + text, 'utf16le');
+      const big = Buffer.from(little).swap16();
+      for (const [bytes, read] of [
+        [little, (out: Buffer) => out],
+        [big, (out: Buffer) => Buffer.from(out).swap16()],
+      ] as const) {
+        for (let cut = 0; cut <= bytes.length; cut += 3) {
+          const out = Buffer.from(mask(bytes, [cut]), 'latin1');
+          assert.equal(read(out).toString('utf16le'), bom + want, `cut at ${cut}`);
+        }
+      }
+    }
+  });
+
+  test('zeros between entries, and bytes of programs, are no UTF-16', () => {
+    const environment = Buffer.from(`HOME=/root\0TOKEN=${token}\0LEVEL=info\0`);
+    assert.equal(mask(environment), 'HOME=/root\0TOKEN=<github-token>\0LEVEL=info\0');
+    const program = Buffer.from([0x7f, 0x45, 0, 0, 0, 1, 0, 0, 0, 0x41, 0, 0x42, 0, 0x43, 0, 0x0a, 0, 0, 0xff, 0xfe]);
+    assert.equal(mask(program), program.toString('latin1'));
+  });
+
   test('a secret may be cut at any byte, and coloured in the middle', () => {
     const text = `\x1b[32mTOKEN=${token.slice(0, 9)}\x1b[0m${token.slice(9)}\r\nnext\r\n`;
     const want = '\x1b[32mTOKEN=<github-token>\x1b[0m\r\nnext\r\n';

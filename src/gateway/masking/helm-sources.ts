@@ -17,6 +17,10 @@ import type { ObjectReader } from './object-reader.ts';
 /** Helm keeps ten revisions unless told otherwise. */
 const MAX_REVISIONS = 10;
 const MAX_LOOKED_UP = 20;
+const STORES = [
+  ['secrets', 'Secret'],
+  ['configmaps', 'ConfigMap'],
+] as const;
 
 /**
  * Where the values are that Helm writes back: in the revisions of the release, which it read masked. An upgrade renders anew
@@ -57,14 +61,20 @@ export class HelmSources {
 
   async #revisions(exchange: Exchange, { name, namespace }: ReleaseName, tracer: Tracer): Promise<View[]> {
     const selector = encodeURIComponent(`owner=helm,name=${name}`);
-    const target = `/api/v1/namespaces/${namespace}/secrets?labelSelector=${selector}`;
-    const { status, body } = await this.#reader.read(exchange, target);
-    if (status !== 200) return [];
-    const items = memberAt(parseJson(body.toString()), 'items');
-    const revisions = (Array.isArray(items) ? items : []).filter(isObject);
-    const version = (item: Json): number => Number(memberAt(item, 'metadata', 'labels', 'version') ?? 0);
-    revisions.sort((a, b) => version(b) - version(a));
-    return revisions.slice(0, MAX_REVISIONS).flatMap((item) => this.#view(exchange, target, item, tracer) ?? []);
+    const all: View[] = [];
+    // Helm keeps its releases in Secrets, or where it is told so (HELM_DRIVER) in ConfigMaps.
+    for (const [resource, kind] of STORES) {
+      const target = `/api/v1/namespaces/${namespace}/${resource}?labelSelector=${selector}`;
+      const { status, body } = await this.#reader.read(exchange, target);
+      if (status !== 200) continue;
+      const items = memberAt(parseJson(body.toString()), 'items');
+      const revisions = (Array.isArray(items) ? items : []).filter(isObject);
+      const version = (item: Json): number => Number(memberAt(item, 'metadata', 'labels', 'version') ?? 0);
+      revisions.sort((a, b) => version(b) - version(a));
+      const newest = revisions.slice(0, MAX_REVISIONS);
+      all.push(...newest.flatMap((item) => this.#view(exchange, target, item, tracer, kind) ?? []));
+    }
+    return all;
   }
 
   /** A chart that looks up a Secret of the cluster renders what the caller sees of it. */
@@ -77,19 +87,19 @@ export class HelmSources {
     for (const name of names.slice(0, MAX_LOOKED_UP)) {
       const target = `/api/v1/namespaces/${namespace}/secrets/${name}`;
       const { status, body } = await this.#reader.read(exchange, target);
-      if (status === 200) this.#view(exchange, target, parseJson(body.toString()), tracer);
+      if (status === 200) this.#view(exchange, target, parseJson(body.toString()), tracer, 'Secret');
     }
   }
 
   /** @returns undefined where the caller is exempt there: then no placeholder is of that object */
-  #view(exchange: Exchange, target: string, item: Json, tracer: Tracer): View | undefined {
+  #view(exchange: Exchange, target: string, item: Json, tracer: Tracer, kind: string): View | undefined {
     const operation = parseRequest('GET', target);
     const plan = this.#masking.planFor({ caller: exchange.caller, operation });
     const [namespace, name] = ['namespace', 'name'].map((member) => String(memberAt(item, 'metadata', member) ?? ''));
     const own = plan?.forObject === undefined ? plan : plan.forObject(namespace!, name!);
     if (own === undefined || !isObject(item)) return undefined;
     // Items of a list do not say what they are.
-    const whole = new Map<string, Json>([...item, ['kind', 'Secret']]);
-    return viewOf(own, tracer, Buffer.from(writeJson(whole)), 'Secret', false);
+    const whole = new Map<string, Json>([...item, ['kind', kind]]);
+    return viewOf(own, tracer, Buffer.from(writeJson(whole)), kind, false);
   }
 }

@@ -26,6 +26,21 @@ suite('new values over masked ones', () => {
     assert.throws(() => new LiteralLimit({ perHour: 0, remembered: 100 }).check('a'), isLimit);
   });
 
+  test('replicas together allow no more than one would', () => {
+    for (const [perHour, replicas, share] of [
+      [5, 2, 2],
+      [6, 3, 2],
+      [5, 6, 0],
+    ] as const) {
+      const limits = Array.from({ length: replicas }, () => new LiteralLimit({ perHour, replicas, remembered: 100 }));
+      for (const limit of limits) {
+        for (let i = 0; i < share; i++) limit.take('a');
+        assert.throws(() => limit.take('a'), isLimit);
+      }
+      assert.ok(share * replicas <= perHour);
+    }
+  });
+
   test('a flood of objects gives no guess back: what still counts is not forgotten, and what is new is refused', () => {
     let now = 0;
     const limit = new LiteralLimit({ perHour: 1, remembered: 3, now: () => now });

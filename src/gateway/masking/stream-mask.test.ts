@@ -34,10 +34,30 @@ function session(query: string, by: MaskPlan = plan) {
 }
 
 suite('masking exec and attach', () => {
-  test('stdin, the error channel and the size pass without a tap', () => {
+  test('the error channel and the size pass without a tap', () => {
     const tap = streamMask(plan, exec('command=sh&stdin=true&tty=true'));
-    for (const channel of ['stdin', 'error', 'resize'] as const) assert.equal(tap(channel), undefined);
+    for (const channel of ['error', 'resize'] as const) assert.equal(tap(channel), undefined);
     assert.ok(tap('stdout') !== undefined && tap('stderr') !== undefined);
+  });
+
+  test('input passes as it is typed; a placeholder in it ends the session, and none of that chunk passes', () => {
+    const got: string[] = [];
+    const errors: unknown[] = [];
+    const path = new ChannelPath('stdin', streamMask(plan, exec('command=sh&stdin=true&tty=true'))('stdin'), {
+      from: new Peer(new PassThrough(), Buffer.alloc(0)),
+      write: (chunk) => got.push(chunk.toString('latin1')),
+      end: () => got.push('<end>'),
+      fail: (error) => errors.push(error),
+    });
+    for (const key of ['l', 's', '\r', '\xff', `export A=${token}\r`]) path.push(Buffer.from(key, 'latin1'));
+    assert.equal(got.join(''), `ls\r\xffexport A=${token}\r`);
+    const placeholder = plan.placeholders.redact({ object: 'u', path: 'data.a', rule: 'r' });
+    path.push(Buffer.from(`export B=${placeholder.slice(0, 9)}`));
+    path.push(Buffer.from(`${placeholder.slice(9)}\r`));
+    path.end();
+    assert.ok(!got.join('').includes(placeholder.slice(9)));
+    assert.equal(errors.length, 1);
+    assert.ok(errors[0] instanceof SallyportError && errors[0].code === 'SP_MASKING_PLACEHOLDER', String(errors[0]));
   });
 
   test('a secret cut at any byte, coloured, at the end of a terminal’s line, over many frames', () => {

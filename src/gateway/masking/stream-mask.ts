@@ -6,6 +6,7 @@ import type { ExecOptions, Operation } from '../../request/operation.ts';
 import type { Channel } from '../../streams/remote-command/channel.ts';
 import type { ChannelTap, LaterWays } from '../upgrade/context.ts';
 import { archiving } from './archive-command.ts';
+import { InputSearch } from './input-search.ts';
 
 /**
  * Milliseconds for which an unfinished line waits for its end. In front of a terminal sits somebody who types; elsewhere a
@@ -34,11 +35,13 @@ function refused(rule: string, why: string): SallyportError {
 }
 
 /**
- * Masks what a command writes. What a client writes to it passes as it is, and so does the Status with its exit code.
+ * Masks what a command writes. What a client writes to it passes as it is, unless it is a placeholder; so does the Status with its
+ * exit code.
  */
 export function streamMask(plan: MaskPlan, operation: Operation): (channel: Channel) => ChannelTap | undefined {
   const exec = operation.exec!;
   return (channel) => {
+    if (channel === 'stdin') return new InputSearch();
     if (channel !== 'stdout' && channel !== 'stderr') return undefined;
     const { resource, namespace, name } = operation;
     const replace = replacer(plan, `${resource}/${namespace}/${name}`, channel);

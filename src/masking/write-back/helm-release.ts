@@ -7,14 +7,20 @@ import { inflate } from '../encoded.ts';
 /** The type of the Secrets in which Helm keeps its releases. */
 export const HELM_TYPE = 'helm.sh/release.v1';
 
+/** How the names of a release's revisions begin, Secrets or ConfigMaps. */
+export const REVISION = 'sh.helm.release.v1.';
+
 /**
- * What is in `data.release` of a Helm release's Secret: JSON, gzipped, in base64, in base64. It is unpacked within 16 MiB.
+ * What is in `data.release` of a Helm release: JSON, gzipped, in base64, and in a Secret in base64 once more. It is unpacked within
+ * 16 MiB.
  * @returns undefined where it is not that
  */
 export function readRelease(data: string): Json | undefined {
-  // gzip in base64 in base64 begins so, whatever follows.
-  if (!data.startsWith('SDRz')) return undefined;
-  const json = inflate(Buffer.from(Buffer.from(data, 'base64').toString('latin1'), 'base64'));
+  const json = data.startsWith(TWICE)
+    ? inflate(Buffer.from(Buffer.from(data, 'base64').toString('latin1'), 'base64'))
+    : data.startsWith(ONCE)
+      ? inflate(Buffer.from(data, 'base64'))
+      : undefined;
   if (json === undefined) return undefined;
   try {
     return parseJson(json.toString());
@@ -24,9 +30,15 @@ export function readRelease(data: string): Json | undefined {
   }
 }
 
-export function writeRelease(release: Json): string {
-  return Buffer.from(gzipSync(writeJson(release), { level: 6 }).toString('base64')).toString('base64');
+/** @param like the form in which it was: that of a Secret, or of a ConfigMap */
+export function writeRelease(release: Json, like: string): string {
+  const text = gzipSync(writeJson(release), { level: 6 }).toString('base64');
+  return like.startsWith(TWICE) ? Buffer.from(text).toString('base64') : text;
 }
+
+/** gzip in base64, and that in base64 again, begin so, whatever follows. */
+const ONCE = 'H4sI';
+const TWICE = 'SDRz';
 
 /** The documents of a manifest. */
 export function documentsOf(manifest: string): string[] {

@@ -1,5 +1,5 @@
 import { type Json, memberAt } from '../../request/json.ts';
-import { documentsOf, HELM_TYPE, readDocument, readRelease } from './helm-release.ts';
+import { documentsOf, HELM_TYPE, REVISION, readDocument, readRelease } from './helm-release.ts';
 import type { View } from './original.ts';
 import { treeHoldsPlaceholder } from './placeholder-search.ts';
 import type { Tracer } from './tracer.ts';
@@ -15,7 +15,7 @@ export interface ReleaseName {
 const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
 /**
- * The release that wrote, or is about to write, an object: by the type of its Secrets, or by the annotations that Helm gives all
+ * The release that wrote, or is about to write, an object: by the type of its Secrets, the name of its ConfigMaps, or by the annotations that Helm gives all
  * that it renders.
  * @param namespace of the write; '' for cluster-scoped objects
  * @param trees what is sent, and what is there
@@ -23,7 +23,8 @@ const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 export function releaseOf(namespace: string, ...trees: readonly (Json | undefined)[]): ReleaseName | undefined {
   const text = (...path: readonly string[]): string | undefined =>
     trees.map((tree) => memberAt(tree, ...path)).find((value): value is string => typeof value === 'string');
-  if (text('type') === HELM_TYPE) {
+  const isOfConfigMap = text('kind') === 'ConfigMap' && text('metadata', 'name')?.startsWith(REVISION) === true;
+  if (text('type') === HELM_TYPE || isOfConfigMap) {
     const own = /^sh\.helm\.release\.v1\.(.+)\.v[0-9]+$/.exec(text('metadata', 'name') ?? '')?.[1];
     return own === undefined || !NAME.test(own) ? undefined : { name: own, namespace, isRevision: true };
   }

@@ -1,6 +1,6 @@
 import { SallyportError } from '../../errors.ts';
 import { isObject, type Json, memberAt } from '../../request/json.ts';
-import { HELM_TYPE, readRelease, writeRelease } from './helm-release.ts';
+import { HELM_TYPE, REVISION, readRelease, writeRelease } from './helm-release.ts';
 import { sameLeaf, spliceJson } from './json-splice.ts';
 import type { Ledger } from './ledger.ts';
 import { originsOfItems } from './list-origin.ts';
@@ -92,7 +92,9 @@ class Walk {
         .map((tree) => memberAt(tree, name))
         .find((value) => value !== undefined);
     this.#isSecret = (says('kind') ?? about.kind) === 'Secret';
-    this.#isRelease = this.#isSecret && says('type') === HELM_TYPE;
+    this.#isRelease = this.#isSecret
+      ? says('type') === HELM_TYPE
+      : (says('kind') ?? about.kind) === 'ConfigMap' && isRevision([...roots.map(({ real }) => real), about.root]);
   }
 
   value(sent: Json, views: readonly View[], path: Steps): Pair {
@@ -178,7 +180,7 @@ class Walk {
     }
     const isRelease = this.#isRelease && path.length === 2 && path[0] === 'data' && path[1] === 'release';
     const release = isRelease ? readRelease(sent) : undefined;
-    if (release !== undefined) return this.#release(release, views, path);
+    if (release !== undefined) return this.#release(release, views, path, sent);
     const marked = holdsPlaceholder(sent);
     const hides = views.some((view) => view.own && this.#hides(view.traced));
     if (!marked && !hides) return { real: sent, traced: sent };
@@ -247,7 +249,7 @@ class Walk {
     return { real: spliceJson(sent, tree, pair.real), traced: spliceJson(sent, tree, pair.traced) };
   }
 
-  #release(release: Json, views: readonly View[], path: Steps): Pair {
+  #release(release: Json, views: readonly View[], path: Steps, sent: string): Pair {
     const inside = views.flatMap(({ real, shown, traced, own }) => {
       const [first, second, third] = [real, shown, traced].map((text) =>
         typeof text === 'string' ? readRelease(text) : undefined,
@@ -257,7 +259,7 @@ class Walk {
     });
     const about = { kind: 'helm', root: release, before: [...this.#about.before, ...path, INSIDE] };
     const pair = new Walk(this.#result, { ...this.#options, whole: false }, inside, about).value(release, inside, []);
-    return { real: writeRelease(pair.real), traced: writeRelease(pair.traced) };
+    return { real: writeRelease(pair.real, sent), traced: writeRelease(pair.traced, sent) };
   }
 
   #hides(traced: Json | undefined): boolean {
@@ -278,6 +280,12 @@ class Walk {
     const at = pathText([...this.#about.before, ...path]);
     return new SallyportError('SP_MASKING_PLACEHOLDER', `${at}: ${why ?? NOT_ITS_OWN}`);
   }
+}
+
+/** Helm's ConfigMaps have no type: the name tells. */
+function isRevision(trees: readonly (Json | undefined)[]): boolean {
+  const name = trees.map((tree) => memberAt(tree, 'metadata', 'name')).find((one) => typeof one === 'string');
+  return typeof name === 'string' && name.startsWith(REVISION);
 }
 
 const INSIDE = '…';
