@@ -33,7 +33,7 @@ export class LineScan {
     const bytes = this.#bytes;
     const to = this.#to;
     if (this.#keyword < at) this.#keyword = recognizer.nextKeyword(bytes, at, to);
-    if (this.#run < at) this.#run = recognizer.nextRun(bytes, at, to, this.#escaped);
+    if (this.#run < at) this.#run = recognizer.nextRun(bytes, at, to);
     if (this.#escaped) {
       // What else is written out could be anything: that line is read.
       if (this.#escape < at) this.#escape = within(bytes.indexOf(CODE_POINT, at), to);

@@ -109,14 +109,14 @@ export class Recognizer {
   }
 
   /** Likewise, the first base64 that begins as a text does. */
-  nextRun(bytes: Uint8Array, from: number, to: number, escaped: boolean): number {
+  nextRun(bytes: Uint8Array, from: number, to: number): number {
     let at = to;
     if (this.decodes) {
       someRun(bytes, from, to, (_, start, end) => {
         // The n of a line's end that is written out looks like one of its letters.
-        const first = escaped && start > from && bytes[start - 1] === 0x5c ? start + 1 : start;
-        if (!beginsAsText(bytes, first, end)) return false;
-        at = first;
+        const isCut = start > from && bytes[start - 1] === 0x5c && beginsAsText(bytes, start + 1, end);
+        if (!isCut && !beginsAsText(bytes, start, end)) return false;
+        at = isCut ? start + 1 : start;
         return true;
       });
     }

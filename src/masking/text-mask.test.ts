@@ -54,6 +54,27 @@ suite('masking text', () => {
     }
   });
 
+  test('lines in a string of a JSON log are a text of their own, and the log stays JSON', () => {
+    const manifest = 'kind: Secret\nstringData:\n  motto: "free \u00fc words"\ntype: Opaque\n';
+    const wrapped = Buffer.from(`first\nDB_PASSWORD=hunter22x\n${'filler '.repeat(30)}`).toString('base64');
+    const lines = wrapped.match(/.{1,64}/g)!;
+    const log = [manifest, `cert:\n${lines.join('\n')}\n`, 'plain\nlines\n'].map((msg) =>
+      JSON.stringify({ level: 'info', msg }),
+    );
+    const text = `${log.join('\n')}\n`;
+    const out = Buffer.from(mask(text), 'latin1').toString();
+    const [first, second, third] = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).msg as string);
+    assert.match(first!, /stringData:\n {2}motto: <secret-data>\ntype: Opaque\n$/);
+    assert.ok(!lines.some((line) => second!.includes(line)), second);
+    assert.equal(third, 'plain\nlines\n');
+    for (let cut = 0; cut <= text.length; cut += 7) {
+      assert.equal(Buffer.from(mask(text, [cut]), 'latin1').toString(), out, `cut at ${cut}`);
+    }
+  });
+
   test('UTF-16 of either order is masked, and stays UTF-16', () => {
     const text = `start\r\nDB_PASSWORD=hunter22x LEVEL=info\r\ngot ${token}, retrying\r\ndone\r\n`;
     const want = 'start\r\nDB_PASSWORD=<generic-password> LEVEL=info\r\ngot <github-token>, retrying\r\ndone\r\n';

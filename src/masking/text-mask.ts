@@ -1,11 +1,12 @@
 import { sequencesIn } from './ansi.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, joined } from './finding.ts';
 import { type LineForm, PLAIN_LINES } from './line-form.ts';
 import { LineScan } from './line-scan.ts';
 import { LineState } from './line-state.ts';
 import { type Plain, plainText } from './plain.ts';
 import type { Recognizer } from './recognizer.ts';
 import { isWide, widened } from './utf16.ts';
+import { findInWrittenOut } from './written-out-lines.ts';
 
 /** What to write for a finding. @param value what stood there, one character a byte, without terminal sequences */
 export type Replace = (finding: Finding, value: string) => string;
@@ -239,7 +240,12 @@ export class TextMask {
 
   private find(raw: string, bytes?: Buffer): Found {
     const plain = plainText(raw);
-    return { plain, found: this.recognizer.find(plain.text, plain.text === raw ? bytes : undefined) };
+    const found = this.recognizer.find(plain.text, plain.text === raw ? bytes : undefined);
+    if (this.recognizer.idle || !plain.text.includes('\\n')) return { plain, found };
+    const inside = findInWrittenOut(plain.text, (text) =>
+      new LineState(this.recognizer.byName).extend(text, this.recognizer.find(text)),
+    );
+    return { plain, found: inside.length === 0 ? found : joined([...found, ...inside]) };
   }
 
   private render(raw: string, { plain, found }: Found): string {

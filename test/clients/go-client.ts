@@ -75,6 +75,22 @@ export function goCBOR(stage: () => Stage): void {
       assert.match(body, /SP_MASKING_NOT_ACCEPTABLE/);
     });
 
+    it('what was read masked is written back: CBOR is declined, and client-go sends JSON', async () => {
+      const { scene, namespace } = stage();
+      const path = `/api/v1/namespaces/${namespace}/configmaps`;
+      const real = 'DB_PASSWORD=hunter22x\nLEVEL=info\n';
+      const made = await scene.cluster.admin('POST', path, { metadata: { name: 'masked' }, data: { 'app.env': real } });
+      assert.equal(made.status, 201, made.body);
+      const { code, stdout, stderr } = await stage().kubectl(['writeback', 'application/cbor', 'masked'], {
+        program: await goClient(),
+        env,
+      });
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /DB_PASSWORD=sallyport\.masked\.[a-z2-7]{26}\\nLEVEL=info/);
+      const { data } = JSON.parse((await scene.cluster.admin('GET', `${path}/masked`)).body) as { data: object };
+      assert.deepEqual(data, { 'app.env': real, added: 'application/cbor' });
+    });
+
     it('a body that a rule must read is read', async () => {
       const deploy = async (image: string) =>
         await stage().kubectl(['deploy', image, 'application/cbor'], { program: await goClient(), env });

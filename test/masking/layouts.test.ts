@@ -100,7 +100,7 @@ suite('quality of masking on layouts of other programs', () => {
       assert.ok(secrets > 900 && survivors > 600);
       assert.ok(hidden / secrets >= 0.97, `recall over all: ${hidden / secrets}\n${why}`);
       assert.ok(
-        structuredHidden / structured >= 0.99,
+        structuredHidden / structured >= 0.995,
         `recall of structured kinds: ${structuredHidden / structured}\n${why}`,
       );
       assert.ok(damaged / survivors <= 0.005, `false positives: ${damaged / survivors}\n${why}`);

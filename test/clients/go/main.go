@@ -21,12 +21,13 @@ type client struct {
 }
 
 var commands = map[string]func(context.Context, *client, []string) error{
-	"informer": runInformer,
-	"types":    runTypes,
-	"deploy":   runDeploy,
-	"exec":     runExec,
-	"forward":  runForward,
-	"ports":    runPorts,
+	"informer":  runInformer,
+	"types":     runTypes,
+	"deploy":    runDeploy,
+	"writeback": runWriteBack,
+	"exec":      runExec,
+	"forward":   runForward,
+	"ports":     runPorts,
 }
 
 func main() {
@@ -57,7 +58,7 @@ func run(ctx context.Context, kubeconfig string, args []string) error {
 		return err
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return fmt.Errorf("one of informer, types, deploy, exec, forward, ports")
+		return fmt.Errorf("one of informer, types, deploy, writeback, exec, forward, ports")
 	}
 	return commands[args[0]](ctx, &client{config, set, namespace}, args[1:])
 }

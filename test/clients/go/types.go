@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -85,4 +86,33 @@ func runDeploy(ctx context.Context, c *client, args []string) error {
 		},
 	}, metav1.CreateOptions{})
 	return err
+}
+
+// runWriteBack reads a ConfigMap, adds a key and writes it back in a content type, once more where that type is not taken: client-go
+// then knows to send JSON.
+func runWriteBack(ctx context.Context, c *client, args []string) error {
+	config := rest.CopyConfig(c.config)
+	config.ContentType = args[0]
+	config.AcceptContentTypes = args[0] + ",application/json"
+	set, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	maps := set.CoreV1().ConfigMaps(c.namespace)
+	object, err := maps.Get(ctx, args[1], metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	object.Data["added"] = args[0]
+	tries := 1
+	_, err = maps.Update(ctx, object, metav1.UpdateOptions{})
+	if apierrors.IsUnsupportedMediaType(err) {
+		tries++
+		_, err = maps.Update(ctx, object, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		return err
+	}
+	say(map[string]any{"tries": tries, "read": object.Data["app.env"]})
+	return nil
 }

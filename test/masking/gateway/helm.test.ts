@@ -39,11 +39,18 @@ describe('helm reads its releases through the gateway', { timeout: 180_000 }, ()
     await scene?.close();
   });
 
-  const helm = (kubeconfig: string, ...args: string[]) =>
+  const helmIn = (driver: 'secret' | 'configmap', kubeconfig: string, ...args: string[]) =>
     runCommand(program, [...args, '--kubeconfig', kubeconfig, '-n', scene.namespace], {
       timeout: 60_000,
-      env: { ...process.env, HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home },
+      env: {
+        ...process.env,
+        HELM_CACHE_HOME: home,
+        HELM_CONFIG_HOME: home,
+        HELM_DATA_HOME: home,
+        HELM_DRIVER: driver,
+      },
     });
+  const helm = (kubeconfig: string, ...args: string[]) => helmIn('secret', kubeconfig, ...args);
 
   async function agent(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await helm(await scene.kubeconfig(), ...args);
@@ -72,6 +79,36 @@ describe('helm reads its releases through the gateway', { timeout: 180_000 }, ()
     const release = JSON.parse(gunzipSync(packed).toString()) as { name: string; manifest: string };
     assert.equal(release.name, 'shop');
     assert.ok(!JSON.stringify(release).includes(password) && !JSON.stringify(release).includes(encoded));
+  });
+
+  it('releases in ConfigMaps, likewise', async () => {
+    const agentsOwn = await scene.kubeconfig();
+    const run = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await helmIn('configmap', agentsOwn, ...args);
+      assert.equal(code, 0, `helm ${args.join(' ')}: ${stderr}`);
+      assert.ok(!(stdout + stderr).includes(password) && !(stdout + stderr).includes(encoded), stdout + stderr);
+      return stdout;
+    };
+    await run('install', 'stall', CHART, '--set', `password=${password}`);
+    assert.match(await run('get', 'values', 'stall'), /password: sallyport\.masked\.[a-z2-7]{26}/);
+    await run('upgrade', 'stall', CHART, '--reuse-values');
+    await run('rollback', 'stall', '1');
+    assert.match(await run('history', 'stall'), /Rollback to 1/);
+    const path = `/api/v1/namespaces/${scene.namespace}/configmaps`;
+    const shown = await scene.ask(`${path}/sh.helm.release.v1.stall.v1`);
+    const seen = gunzipSync(Buffer.from(shown.json().data.release, 'base64')).toString();
+    assert.ok(seen.includes('sallyport.masked.') && !seen.includes(password) && !seen.includes(encoded));
+    // What is stored is whole: every revision, and what was rendered.
+    const { body } = await scene.cluster.admin('GET', `${path}?labelSelector=owner%3Dhelm`);
+    const { items } = JSON.parse(body) as { items: { metadata: { name: string }; data: { release: string } }[] };
+    assert.equal(items.length, 3);
+    for (const { metadata, data } of items) {
+      const release = gunzipSync(Buffer.from(data.release, 'base64')).toString();
+      assert.ok(!release.includes('sallyport.masked.'), metadata.name);
+      assert.ok(!release.includes(Buffer.from('sallyport.masked.').toString('base64').slice(0, 20)), metadata.name);
+      assert.ok(release.includes(password), metadata.name);
+    }
+    await run('uninstall', 'stall');
   });
 
   it('one that cannot be unpacked, or is larger than its bound, is hidden as a whole', async () => {
