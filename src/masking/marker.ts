@@ -60,8 +60,9 @@ export class Placeholders {
   /** @param message says how long its parts are, so that no two places share one */
   private mac(message: string): string {
     const mac = hash('sha256', this.block + message, 'binary');
-    for (let i = 0; i < MAC_LENGTH; i++) this.text[MARKER.length + i] = LETTERS[mac.charCodeAt(i) & 31]!;
-    return this.text.toString('latin1');
+    const { text } = this;
+    for (let i = 0; i < MAC_LENGTH; i++) text[MARKER.length + i] = LETTERS[mac.charCodeAt(i) & 31]!;
+    return text.latin1Slice(0, PLACEHOLDER_LENGTH);
   }
 }
 

@@ -228,7 +228,8 @@ class ObjectMask {
     do {
       const isText = cursor.peek() === 0x22;
       const start = cursor.at;
-      path.push(String(index++));
+      path.push(index < INDEXES.length ? INDEXES[index]! : String(index));
+      index++;
       const below = state.dead
         ? state
         : state.item(path[path.length - 1]!, (key) => siblingText(cursor.again(start), key));
@@ -463,8 +464,11 @@ class ObjectMask {
 
   private pathText(): string {
     const { path, texts } = this;
-    for (; this.known < path.length; this.known++)
-      texts[this.known + 1] = withStep(texts[this.known]!, path[this.known]!);
+    for (; this.known < path.length; this.known++) {
+      const before = texts[this.known]!;
+      const step = stepOf(path[this.known]!);
+      texts[this.known + 1] = before === '' && step.charCodeAt(0) === DOT ? step.slice(1) : before + step;
+    }
     return texts[path.length]!;
   }
 }
@@ -482,8 +486,17 @@ function opensJson(bytes: Buffer, start: number): boolean {
   }
 }
 
-function withStep(text: string, step: string): string {
-  if (/^\d+$/.test(step)) return `${text}[${step}]`;
-  if (/^[A-Za-z_$][A-Za-z0-9_$-]*$/.test(step)) return text === '' ? step : `${text}.${step}`;
-  return `${text}[${JSON.stringify(step)}]`;
+const INDEXES = Array.from({ length: 64 }, (_, i) => String(i));
+const DOT = 0x2e;
+const MAX_STEPS = 4096;
+const STEPS = new Map<string, string>();
+
+/** How a step of a path is written: `.name`, `[3]` or `["a name"]`. Most repeat. */
+function stepOf(name: string): string {
+  let step = STEPS.get(name);
+  if (step !== undefined) return step;
+  if (/^\d+$/.test(name)) step = `[${name}]`;
+  else step = /^[A-Za-z_$][A-Za-z0-9_$-]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
+  if (STEPS.size < MAX_STEPS) STEPS.set(name, step);
+  return step;
 }

@@ -169,7 +169,10 @@ ports: [{name: http, port: ${port}}]
     const proxy = `/api/v1/namespaces/${scene.namespace}/services/program:http/proxy`;
     const deadline = performance.now() + 30_000;
     let answer = await scene.ask(`${proxy}/`);
-    while (answer.status === 503 && performance.now() < deadline) answer = await scene.ask(`${proxy}/`);
+    while (answer.status === 503 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      answer = await scene.ask(`${proxy}/`);
+    }
     assert.equal(answer.status, 200, answer.body);
     assert.match(answer.body, /^TOKEN=sallyport\.masked\.[a-z2-7]{26}\nLEVEL=info\n$/);
     const json = await scene.ask(`${proxy}/json`);
