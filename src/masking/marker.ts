@@ -62,7 +62,7 @@ export class Placeholders {
     const mac = hash('sha256', this.block + message, 'binary');
     const { text } = this;
     for (let i = 0; i < MAC_LENGTH; i++) text[MARKER.length + i] = LETTERS[mac.charCodeAt(i) & 31]!;
-    return text.latin1Slice(0, PLACEHOLDER_LENGTH);
+    return text.toString('latin1');
   }
 }
 

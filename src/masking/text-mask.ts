@@ -1,5 +1,5 @@
 import { sequencesIn } from './ansi.ts';
-import { type Finding, joined } from './finding.ts';
+import { type Finding, joined as joinedFindings } from './finding.ts';
 import { type LineForm, PLAIN_LINES } from './line-form.ts';
 import { LineScan } from './line-scan.ts';
 import { LineState } from './line-state.ts';
@@ -245,7 +245,7 @@ export class TextMask {
     const inside = findInWrittenOut(plain.text, (text) =>
       new LineState(this.recognizer.byName).extend(text, this.recognizer.find(text)),
     );
-    return { plain, found: inside.length === 0 ? found : joined([...found, ...inside]) };
+    return { plain, found: inside.length === 0 ? found : joinedFindings([...found, ...inside]) };
   }
 
   private render(raw: string, { plain, found }: Found): string {
