@@ -148,6 +148,18 @@ spec:
       .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
     if (address === undefined) return t.skip('no address but the loopback');
     const port = (program.address() as AddressInfo).port;
+    // The API server proxies to the address of a Pod only: this one runs nowhere, and says that it has the machine's.
+    const pods = `/api/v1/namespaces/${scene.namespace}/pods`;
+    const made = await scene.cluster.admin('POST', pods, {
+      metadata: { name: 'program' },
+      spec: { schedulerName: 'nobody', containers: [{ name: 'main', image: 'sallyport.test/none' }] },
+    });
+    assert.equal(made.status, 201, made.body);
+    const { metadata, ...pod } = JSON.parse(made.body) as { metadata: { uid: string } };
+    const status = { podIP: address, podIPs: [{ ip: address }] };
+    const said = await scene.cluster.admin('PUT', `${pods}/program/status`, { ...pod, metadata, status });
+    assert.equal(said.status, 200, said.body);
+    const target = `{kind: Pod, name: program, namespace: ${scene.namespace}, uid: ${metadata.uid}}`;
     await scene.cluster.apply(`
 apiVersion: v1
 kind: Service
@@ -157,13 +169,13 @@ spec: {ports: [{name: http, port: 80}]}
 apiVersion: v1
 kind: Endpoints
 metadata: {name: program, namespace: ${scene.namespace}}
-subsets: [{addresses: [{ip: ${address}}], ports: [{name: http, port: ${port}}]}]
+subsets: [{addresses: [{ip: ${address}, targetRef: ${target}}], ports: [{name: http, port: ${port}}]}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: program-1, namespace: ${scene.namespace}, labels: {kubernetes.io/service-name: program}}
 addressType: IPv4
-endpoints: [{addresses: [${address}], conditions: {ready: true}}]
+endpoints: [{addresses: [${address}], conditions: {ready: true}, targetRef: ${target}}]
 ports: [{name: http, port: ${port}}]
 `);
     const proxy = `/api/v1/namespaces/${scene.namespace}/services/program:http/proxy`;
