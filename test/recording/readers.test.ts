@@ -8,7 +8,7 @@ import { SAMPLE_IDENTITY } from '../../src/recording/cases/sample-recording.ts';
 import { play } from '../../src/recording/reading/playback.ts';
 import { whyNot } from '../clients/programs.ts';
 import { anHour, eventLine, recordingCommand, storeInFolder, writeRecordings } from './made-recording.ts';
-import { auditTypes, readingPython } from './reading-programs.ts';
+import { asciinema3, auditTypes, readingPython } from './reading-programs.ts';
 
 const run = promisify(execFile);
 const store = storeInFolder();
@@ -271,6 +271,39 @@ test('asciicast v3: header, intervals that add up to the times of v2, resize, ma
     sum += interval;
     assert.ok(Math.abs(sum - (older as [number][])[index]![0]) < 0.001);
   }
+});
+
+test('asciicast v3: the real asciinema 3 plays it, and reads in it what it reads in v2', async (context) => {
+  const why = await whyNot(asciinema3);
+  if (why !== undefined) return context.skip(why);
+  const asciinema = await asciinema3();
+  const file = (name: string): string => join(store.folder, name);
+  for (const [format, name] of [
+    ['asciicast', 'v2.cast'],
+    ['asciicast-v3', 'v3.cast'],
+  ] as const) {
+    const exported = await command('export', 'cursor-hour', '--format', format, '--file', file(name), '--input');
+    assert.equal(exported.code, 0, exported.stderr);
+    await run(asciinema, ['convert', '--overwrite', '-f', 'asciicast-v2', file(name), file(`${name}.again`)]);
+  }
+  const events = (name: string): [number, string, string][] =>
+    readFileSync(file(name), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => JSON.parse(line) as [number, string, string]);
+  const [second, third] = [events('v2.cast.again'), events('v3.cast.again')];
+  assert.ok(third.length > 20);
+  assert.deepEqual(
+    third.map(([, ...rest]) => rest),
+    second.map(([, ...rest]) => rest),
+  );
+  // Intervals have a millisecond's precision each in what it writes.
+  for (const [index, [time]] of third.entries()) assert.ok(Math.abs(time - second[index]![0]) < 0.05);
+  const played = await run('script', ['-qec', `${asciinema} play -s 1000 -i 0.01 ${file('v3.cast')}`, '/dev/null'], {
+    env: { ...process.env, LC_ALL: 'C.UTF-8' },
+  });
+  assert.ok(played.stdout.includes('needle in a haystack'));
 });
 
 test('wrong use, absent recordings and stores are said in a line', async () => {

@@ -25,6 +25,31 @@ export async function readingPython(): Promise<string> {
   });
 }
 
+const ASCIINEMA = '3.2.0';
+
+/**
+ * asciinema 3, which reads asciicast v3: of PATH, of the cache folder, or, where `BUILD_ASCIINEMA=1` asks for the minutes that it takes,
+ * built into that. @throws Error where there is none
+ */
+export async function asciinema3(): Promise<string> {
+  const root = cacheFolder('asciinema', ASCIINEMA, PLATFORM);
+  const built = join(root, 'bin', 'asciinema');
+  return await withFileLock(cacheFolder('asciinema.lock'), 'looking for asciinema 3', say, async () => {
+    for (const program of ['asciinema', built]) {
+      const version = await run(program, ['--version']).catch(() => ({ stdout: '' }));
+      if (/^asciinema 3\./.test(version.stdout)) return program;
+    }
+    if (process.env['BUILD_ASCIINEMA'] !== '1')
+      throw new Error('there is no asciinema 3 (BUILD_ASCIINEMA=1 builds one)');
+    say(`building asciinema ${ASCIINEMA}`);
+    const temporary = `${root}.target`;
+    const env = { ...process.env, CARGO_TARGET_DIR: temporary };
+    await run('cargo', ['install', 'asciinema', '--version', ASCIINEMA, '--locked', '--root', root], { env });
+    await rm(temporary, { recursive: true, force: true });
+    return built;
+  });
+}
+
 /** The program over Kubernetes' own audit types, built into the cache folder. */
 export async function auditTypes(): Promise<string> {
   const sources = join(import.meta.dirname, 'audit-types');
