@@ -114,7 +114,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "sallyport:$
       assert.equal(through.stdout, direct.stdout, args.join(' '));
     }
     await scene.gateway.logged(
-      ({ message, key }) => message === 'recordings are read' && key === `recordings/${sealed}/*`,
+      ({ message, object }) => message === 'recordings are read' && object === `recordings/${sealed}/*`,
     );
   });
 

@@ -166,7 +166,7 @@ export class RecordingReader {
 
   /** Who looked at what is a fact of its own. */
   #note({ username, issuer }: { readonly username: string; readonly issuer: string }, key: string): void {
-    this.#options.log.info({ username, issuer, key }, 'recordings are read');
+    this.#options.log.info({ username, issuer, object: key }, 'recordings are read');
   }
 }
 
