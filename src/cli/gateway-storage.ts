@@ -68,7 +68,7 @@ export class GatewayStorage implements Storage {
       rest = lines.pop()!;
       if (rest.length > MOST_LINE) break;
       for (const line of lines) {
-        const listed = JSON.parse(line) as ListedObject;
+        const listed = parsed(line);
         if ('end' in listed) return;
         if ('error' in listed) throw new StorageError('Unavailable', listed.error);
         yield listed;
@@ -115,6 +115,16 @@ export class GatewayStorage implements Storage {
   async remove(): Promise<never> {
     throw readOnly();
   }
+}
+
+function parsed(line: string): ListedObject {
+  try {
+    const listed = JSON.parse(line) as ListedObject;
+    if (typeof listed === 'object' && listed !== null) return listed;
+  } catch {
+    // Said below.
+  }
+  throw new StorageError('Unavailable', 'this does not answer like a gateway');
 }
 
 function readOnly(): StorageError {

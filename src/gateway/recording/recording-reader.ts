@@ -143,12 +143,17 @@ export class RecordingReader {
     const out = response as unknown as Writable;
     const iterator = chunks[Symbol.asyncIterator]();
     let bytes = 0;
-    let next = await iterator.next();
-    (response as ServerResponse).writeHead(200, { ...head, ...HEADERS, 'x-request-id': exchange.id });
-    for (; next.done !== true; next = await iterator.next()) {
-      bytes += next.value.length;
-      if (!out.write(next.value)) await this.#drained(out, exchange.signal, stop);
-      exchange.signal.throwIfAborted();
+    try {
+      let next = await iterator.next();
+      (response as ServerResponse).writeHead(200, { ...head, ...HEADERS, 'x-request-id': exchange.id });
+      for (; next.done !== true; next = await iterator.next()) {
+        bytes += next.value.length;
+        if (!out.write(next.value)) await this.#drained(out, exchange.signal, stop);
+        exchange.signal.throwIfAborted();
+      }
+    } finally {
+      // Whatever it reads from is closed, also where nobody reads on.
+      await iterator.return?.();
     }
     response.end();
     return bytes;

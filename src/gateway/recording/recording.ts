@@ -87,7 +87,10 @@ export class Recording {
     const storage = openStorage(where, {
       onAttempt: (operation, code) => metrics.recordingStoreRequests.inc(operation, code),
       onShadowed: (key) =>
-        log.error({ object: key }, 'something was laid over a sealed object in the store: the sealed one is still read'),
+        log.error(
+          { object: key },
+          'something was laid over a sealed object in the store: the sealed one is still read',
+        ),
     });
     const keys = await SigningKeys.load({
       files: signingKey.files,
