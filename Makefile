@@ -35,7 +35,7 @@ image: install ## the image, as an archive in dist/, and its bill of materials
 	$(NODE) image/main.ts image
 
 manifests: install ## raw manifests from the chart, in deploy/
-	$(NODE) charts/source/generate.ts
+	$(NODE) test/docs/generate.ts
 	$(NODE) test/chart/write-manifests.ts
 
 bench: install ## benchmarks, side by side, written to docs/benchmarks.md

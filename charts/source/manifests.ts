@@ -20,8 +20,13 @@ export async function manifests(helm: string): Promise<string> {
     kind: 'Namespace',
     metadata: { name: NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
   };
+  // The guard goes with the kinds.
+  const own = stdout
+    .split(/^(?=---\n# Source: )/m)
+    .filter((part) => !part.includes('sallyport/templates/guards.yaml'))
+    .join('');
   const head = '# Made from charts/sallyport by "make manifests". The configuration is in the ConfigMap sallyport.\n';
-  return `${head}${stringify(namespace)}${stdout.replace(HELM, '').trimEnd()}\n`;
+  return `${head}${stringify(namespace)}${own.replace(HELM, '').trimEnd()}\n`;
 }
 
 /** Writes them into a folder. */

@@ -27,10 +27,9 @@ export function chartFiles(): Map<string, string> {
   return files;
 }
 
-/** The kinds in one file, for who has no helm. */
+/** The kinds and their guard in one file, for who has no helm. */
 function kinds(): string {
   const texts = readdirSync(join(ROOT, 'crds'))
-    .filter((each) => each !== 'guards.yaml')
     .sort((a, b) => a.localeCompare(b))
     .map((name) => read(`crds/${name}`).trimEnd());
   return `# Made from crds/ by "make manifests". Apply these first.\n${texts.join('\n---\n')}\n`;

@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { chartFiles } from '../../charts/source/pages.ts';
 import { gateway } from '../../src/config/gateway.ts';
 import { ERRORS } from '../../src/errors.ts';
 
-/** The reference pages that are made from the code, so that they cannot say anything else. */
+/** The reference pages and the chart's files that are made from the code, so that they cannot say anything else. */
 export const REFERENCE: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': configurationPage,
   'docs/errors.md': errorsPage,
+  ...Object.fromEntries([...chartFiles()].map(([path, text]) => [path, () => text])),
 };
 
 interface Schema {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
@@ -100,8 +100,13 @@ describe('in the cluster', { skip: why === undefined ? false : `left out: ${why}
     assert.match(readFileSync(it.caFile, 'utf8'), /BEGIN CERTIFICATE/);
   });
 
-  test('helm test passes', async () => {
+  test('helm test passes', async (context) => {
     assert.match(await it.helm('test', 'sallyport'), /Phase: {10}Succeeded/);
+    for (const { name, address } of [...(await podsOf('gateway')), ...(await podsOf('controller'))]) {
+      const metrics = await (await fetch(`http://${address}:9443/metrics`)).text();
+      const resident = Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)![1]);
+      context.diagnostic(`${name}: ${(resident / 1e6).toFixed(0)} MB resident`);
+    }
   });
 
   test('an agent’s kubeconfig, and what it may do', async () => {
@@ -368,6 +373,8 @@ describe('in the cluster', { skip: why === undefined ? false : `left out: ${why}
     assert.deepEqual(await left(), [
       'configmap/issuer-keys',
       'configmap/kube-root-ca.crt',
+      'persistentvolumeclaim/data-sallyport-gateway-0',
+      'persistentvolumeclaim/data-sallyport-gateway-1',
       'secret/sallyport-recording-keys',
       'serviceaccount/default',
     ]);
@@ -382,6 +389,23 @@ describe('in the cluster', { skip: why === undefined ? false : `left out: ${why}
     assert.equal(removed.code, 0, removed.stderr);
     const crds = await it.cluster.kubectl(['get', 'crd', '-o', 'name']);
     assert.doesNotMatch(crds.stdout, /sallyport/);
+  });
+
+  test('what was recorded outlived every replica, and is sound', async () => {
+    const stores = it.volumes.map((volume) => join(volume, 'recordings', 'recordings'));
+    const recordings = stores.flatMap((store) => readdirSync(store).map((name) => join(store, name)));
+    assert.ok(recordings.length >= 2, 'each replica that there was has its own');
+    let argv = '';
+    for (const recording of recordings) {
+      const env = { ...process.env, SALLYPORT_STORE: join(recording, '..', '..') };
+      const verified = await runCommand(SALLYPORT, ['recording', 'verify', recording], { env, timeout: 60_000 });
+      assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+      assert.match(verified.stdout, /^SOUND/m);
+      const show = ['recording', 'show', basename(recording)];
+      argv += (await runCommand(SALLYPORT, show, { env, timeout: 60_000 })).stdout;
+    }
+    assert.match(argv, /echo tick/, 'the exec whose replica was killed');
+    assert.match(argv, /after the leader/);
   });
 
   test('and in all that time no write of anybody else was refused', async () => {

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -18,6 +18,7 @@ export const SHOP_IMAGE = 'registry.shop.example/busybox:1';
 /** The next version: the same program under another tag, and a chart that changes what a chart can change. */
 export const NEXT = '0.2.0';
 const NODE_PORT = 30_443;
+const VOLUMES = 'of-the-test';
 
 /** A real cluster with a node, the image on it, the chart in two versions, and an issuer whose keys the gateway has from a file. */
 export class Installation {
@@ -55,9 +56,19 @@ export class Installation {
         data: { 'jwks.json': JSON.stringify({ keys: [key.jwk] }) },
       }),
     );
+    await cluster.apply(made.volumes.map((path, index) => stringify(volume(index, path))).join('---\n'));
     writeFileSync(join(folder, 'values.yaml'), stringify(made.#values()));
     made.#nextChart();
     return made;
+  }
+
+  /** Where this machine has what the gateway's replicas keep. */
+  get volumes(): string[] {
+    return [0, 1].map((index) => {
+      const path = join(this.cluster.directory, 'volumes', String(index));
+      mkdirSync(path, { recursive: true });
+      return path;
+    });
   }
 
   get url(): string {
@@ -74,7 +85,7 @@ export class Installation {
 
   #values(): object {
     return {
-      persistence: { enabled: false },
+      persistence: { storageClassName: VOLUMES, size: '1Gi' },
       service: { type: 'NodePort', nodePort: NODE_PORT },
       certificates: { ipAddresses: [this.cluster.node!.nodeAddress] },
       configMaps: [{ name: 'issuer', configMapName: 'issuer-keys' }],
@@ -165,4 +176,27 @@ export class Installation {
     await this.cluster.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** A folder of the node's, as an administrator without a storage provider gives one. */
+function volume(index: number, path: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: `of-the-test-${index}` },
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteOnce'],
+      persistentVolumeReclaimPolicy: 'Retain',
+      storageClassName: VOLUMES,
+      local: { path },
+      nodeAffinity: {
+        required: {
+          nodeSelectorTerms: [
+            { matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: ['node'] }] },
+          ],
+        },
+      },
+    },
+  };
 }
