@@ -54,7 +54,8 @@ function plain(schema: Schema): Schema {
   const joined: Schema = { ...rest };
   delete joined['default'];
   if (joined.pattern?.includes('(?')) delete joined.pattern;
-  for (const part of allOf ?? []) {
+  // What is left of others are several patterns of one string, which the gateway checks.
+  for (const part of (allOf ?? []).filter((one) => one.properties !== undefined)) {
     joined.type = 'object';
     joined.additionalProperties = false;
     joined.properties = { ...joined.properties, ...part.properties };

@@ -12,7 +12,7 @@ export const CASES: Readonly<Record<string, { readonly values: object; readonly 
             {
               issuer: 'https://login.shop.example',
               audiences: ['sallyport'],
-              claimMappings: { username: { claim: 'email' }, groups: { claim: 'groups' } },
+              claimMappings: { username: { claim: 'email', prefix: 'shop:' }, groups: { claim: 'groups' } },
             },
           ],
           sessions: {
