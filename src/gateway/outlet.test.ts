@@ -3,6 +3,7 @@ import { createServer, get, type IncomingMessage, type ServerResponse } from 'no
 import { connect, createServer as createHttp2Server, type Http2ServerResponse } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Flow } from '../upstream/forward.ts';
 import type { ClientResponse } from './exchange.ts';
 import { Outlet } from './outlet.ts';
@@ -100,6 +101,7 @@ for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTT
         assert.deepEqual(written, [], 'not before the turn ends');
         await new Promise((resolve) => setImmediate(resolve));
         assert.deepEqual(written, [6]);
+        await sleep(5);
         outlet.write(Buffer.from('three'));
         await new Promise((resolve) => setImmediate(resolve));
         assert.deepEqual(written, [6, 5], 'an event of a watch waits for nothing more');
@@ -112,6 +114,35 @@ for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTT
       for await (const chunk of stream) text += String(chunk);
       close();
       assert.equal(text, 'onetwothree');
+    });
+
+    test('pieces that trickle are gathered, each for a moment only', async () => {
+      const written: number[] = [];
+      const answered = Promise.withResolvers<number>();
+      const port = await protocol.serve(async (response) => {
+        (response as ServerResponse).writeHead(200);
+        const outlet = new Outlet(response, new Source(), 10_000);
+        const write = response.write.bind(response) as (...input: unknown[]) => boolean;
+        response.write = ((...input: [Buffer]) => {
+          written.push(input[0].length);
+          return write(...input);
+        }) as never;
+        for (let index = 0; index < 40; index++) {
+          outlet.write(piece(index));
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        const before = performance.now();
+        const all = () => written.reduce((sum, length) => sum + length, 0) === 40 * 16 * 1024;
+        while (!all() && performance.now() < before + 10_000) await new Promise((resolve) => setImmediate(resolve));
+        answered.resolve(performance.now() - before);
+        outlet.end();
+      });
+      const { stream, close } = await protocol.ask(port);
+      stream.resume();
+      assert.ok((await answered.promise) < 1_000, 'what came last has left without more');
+      close();
+      assert.equal(written[0], 16 * 1024, 'the first waits for nothing');
+      assert.ok(written.length < 30, `${written.length} writes for 40 pieces`);
     });
 
     test('a client that does not read makes the API server wait, and what it holds is bounded', async () => {

@@ -7,12 +7,16 @@ import { passedOn } from './short-lived.ts';
 /** Less than this is written from memory of its own: a buffer that has to come back is not worth it. */
 const SHORT = 8 * 1024;
 /** Bytes that may wait for the client before the API server is made to wait; with one buffer, what one answer holds. */
-const MOST_WAITING = 480 * 1024;
+const MOST_WAITING = 440 * 1024;
+
+/** Milliseconds. What follows a write within them is one of many, and waits as long at most for more. */
+const TRICKLE = 1;
 
 /**
  * The way out of an answer's body. What the API server sends comes in pieces of one TLS record, 3,200 of them in 50 MB;
- * written one by one they cost as much again as all else. So what comes in one turn of the event loop leaves as one
- * write, no later than that turn ends.
+ * written one by one they cost as much again as all else, here and at the client. So what comes in one turn of the event
+ * loop leaves as one write, no later than that turn ends; only where pieces trickle, record upon record, are they
+ * gathered for longer than a turn. The first of them, an event of a watch, a line of a log wait for nothing.
  */
 export class Outlet {
   readonly #response: ClientResponse;
@@ -21,6 +25,8 @@ export class Outlet {
   #buffer: Buffer | undefined;
   #size = 0;
   #scheduled: NodeJS.Immediate | undefined;
+  #later: NodeJS.Timeout | undefined;
+  #written = Number.NEGATIVE_INFINITY;
   #stall: NodeJS.Timeout | undefined;
   #closed = false;
   bytes = 0;
@@ -43,7 +49,9 @@ export class Outlet {
       at = end;
       if (this.#size === PASSING) this.#flush();
     }
-    if (this.#size > 0) this.#scheduled ??= setImmediate(this.#flush);
+    if (this.#size === 0 || this.#scheduled !== undefined || this.#later !== undefined) return;
+    if (performance.now() - this.#written > TRICKLE) this.#scheduled = setImmediate(this.#flush);
+    else this.#later = setTimeout(this.#flush, TRICKLE);
   }
 
   end(): void {
@@ -69,6 +77,7 @@ export class Outlet {
     this.#unschedule();
     const size = this.#size;
     if (size === 0) return;
+    this.#written = performance.now();
     const response = this.#response as Writable;
     passedOn(size);
     let waiting: boolean;
@@ -105,6 +114,7 @@ export class Outlet {
 
   #unschedule(): void {
     if (this.#scheduled !== undefined) clearImmediate(this.#scheduled);
-    this.#scheduled = undefined;
+    if (this.#later !== undefined) clearTimeout(this.#later);
+    this.#scheduled = this.#later = undefined;
   }
 }
