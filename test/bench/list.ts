@@ -31,6 +31,8 @@ const SHAPES: readonly Shape[] = [
 
 interface Variant {
   readonly endpoint: Endpoint;
+  /** Of what is between; undefined for direct. */
+  readonly usage: ProcessUsage | undefined;
   readonly protocol: Protocol;
   readonly shape: Shape;
   readonly milliseconds: number[];
@@ -55,29 +57,31 @@ export const list = part<Size>(
     await fill(bed);
     const gateway = await bed.freshGateway();
     const usage = new ProcessUsage(gateway.pid);
-    const endpoints: Endpoint[] = [bed.direct];
     const nginx = await bed.startNginx();
-    if (nginx !== undefined) endpoints.push(nginx.endpoint);
     const ours = bed.unmasked(gateway, 'gateway');
-    endpoints.push(ours);
+    const ways: Pick<Variant, 'endpoint' | 'usage'>[] = [
+      { endpoint: bed.direct, usage: undefined },
+      ...(nginx === undefined ? [] : [{ endpoint: nginx.endpoint, usage: new ProcessUsage(nginx.pid) }]),
+      { endpoint: ours, usage },
+    ];
     const variants: Variant[] = [];
     for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
       await warm(bed, ours, protocol, size.warmRequests);
       for (const shape of SHAPES) {
-        for (const endpoint of endpoints) {
-          variants.push({ endpoint, protocol, shape, milliseconds: [], cpu: [], bytes: 0, peak: 0 });
+        for (const way of ways) {
+          variants.push({ ...way, protocol, shape, milliseconds: [], cpu: [], bytes: 0, peak: 0 });
         }
       }
     }
     const before = usage.resident();
     // Once or twice to let the compilers see what is hot; what memory grows by meanwhile counts.
     for (let round = 0; round < size.warmRounds; round++) {
-      for (const one of variants) await measure(bed, one, one.endpoint === ours ? usage : undefined);
+      for (const one of variants) await measure(bed, one);
     }
     for (const one of variants) one.milliseconds.length = one.cpu.length = 0;
     for (let round = 0; round < size.rounds; round++) {
       const order = round % 2 === 0 ? variants : variants.toReversed();
-      for (const one of order) await measure(bed, one, one.endpoint === ours ? usage : undefined);
+      for (const one of order) await measure(bed, one);
     }
     await gateway.stop();
     return sectionOf(size, variants, ours, before);
@@ -105,7 +109,8 @@ async function warm(bed: Bed, endpoint: Endpoint, protocol: Protocol, requests: 
   await bed.load.do('close', channel);
 }
 
-async function measure(bed: Bed, one: Variant, usage: ProcessUsage | undefined): Promise<void> {
+async function measure(bed: Bed, one: Variant): Promise<void> {
+  const { usage } = one;
   const channel = await bed.load.do('open', one.endpoint, one.protocol, 1);
   // The handshake is no part of it.
   await bed.load.do('read', channel, bed.small);
@@ -134,7 +139,7 @@ function sectionOf(size: Size, variants: readonly Variant[], ours: Endpoint, bef
     spread(one.milliseconds, 0),
     ratio(medianRatio(one.milliseconds, directOf(one).milliseconds)),
     one.cpu.length > 0 ? number(median(one.cpu), 0) : '–',
-    one.cpu.length > 0 ? megabytes(one.peak - before) : '–',
+    one.endpoint === ours ? megabytes(one.peak - before) : '–',
   ]);
   /** What a proxy that does nothing but TLS takes in the same run. */
   const besideNginx = ({ protocol, shape }: Variant): string => {
@@ -156,7 +161,7 @@ function sectionOf(size: Size, variants: readonly Variant[], ours: Endpoint, bef
     ],
     tables: [
       {
-        columns: ['', 'protocol', 'shape', 'bytes', 'ms', 'spread', '× direct', 'gateway CPU ms', 'growth'],
+        columns: ['', 'protocol', 'shape', 'bytes', 'ms', 'spread', '× direct', 'its CPU ms', 'growth'],
         rows,
       },
     ],
