@@ -15,6 +15,8 @@ import { asMarkdown, asText, type Report } from './report.ts';
 import type { Section } from './section.ts';
 import { number } from './words.ts';
 
+/** Milliseconds for one part. One that takes longer has failed: the others are to be measured all the same. */
+const PART_LIMIT = 400_000;
 const PAGE = new URL('../../docs/benchmarks.md', import.meta.url);
 const SOAK_PAGE = new URL('../../docs/soak.md', import.meta.url);
 
@@ -65,7 +67,7 @@ async function main(): Promise<number> {
 }
 
 async function measure(plan: Plan): Promise<Run> {
-  const bed = await Bed.start();
+  let bed = await Bed.start();
   const sections: Section[] = [];
   const failed: string[] = [];
   try {
@@ -73,10 +75,15 @@ async function measure(plan: Plan): Promise<Run> {
       if (!plan.keys.has(part.key)) continue;
       const begun = performance.now();
       const section = await measureOne(part, bed, plan);
-      if ('failed' in section) failed.push(part.key);
       say(asText(section));
       say(`\n(${part.key}: ${number((performance.now() - begun) / 1_000, 0)} s)\n`);
       sections.push(section);
+      if ('failed' in section) {
+        failed.push(part.key);
+        // Whatever it has begun is still there, and may be still at work.
+        await bed.stop();
+        bed = await Bed.start();
+      }
     }
   } finally {
     await bed.stop();
@@ -86,11 +93,22 @@ async function measure(plan: Plan): Promise<Run> {
 
 async function measureOne(part: Part, bed: Bed, plan: Plan): Promise<Section & { failed?: true }> {
   try {
-    return await part.measure(bed, plan.quick);
+    const work = part.measure(bed, plan.quick);
+    return await (part.byName ? work : within(work, PART_LIMIT));
   } catch (error) {
     process.stderr.write(`${part.key}: ${error instanceof Error ? error.stack : String(error)}\n`);
     const reason = error instanceof Error ? error.message : String(error);
     return { failed: true, title: part.key, notes: [`Failed: ${reason}`], tables: [], musts: [] };
+  }
+}
+
+async function within<Result>(work: Promise<Result>, milliseconds: number): Promise<Result> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not done within ${milliseconds / 1_000} s`)), milliseconds);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
