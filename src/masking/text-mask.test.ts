@@ -75,6 +75,20 @@ suite('masking text', () => {
     }
   });
 
+  test('lines written out without end, with and without quotes, take time that grows with the text', () => {
+    for (const unit of ['\\n', '\\"\\n', '"\\n', '\\\\n"', 'token\\n']) {
+      const times = [1, 4].map((scale) => {
+        const text = `${unit.repeat(Math.ceil((scale * 200_000) / unit.length))}\n`;
+        const start = process.cpuUsage();
+        mask(text);
+        const { user, system } = process.cpuUsage(start);
+        return user + system;
+      });
+      assert.ok(times[1]! < times[0]! * 16 + 400_000, `${unit}: ${times.join()} µs`);
+      assert.ok(times[1]! < 6_000_000, `${unit}: ${times[1]} µs`);
+    }
+  });
+
   test('UTF-16 of either order is masked, and stays UTF-16', () => {
     const text = `start\r\nDB_PASSWORD=hunter22x LEVEL=info\r\ngot ${token}, retrying\r\ndone\r\n`;
     const want = 'start\r\nDB_PASSWORD=<generic-password> LEVEL=info\r\ngot <github-token>, retrying\r\ndone\r\n';

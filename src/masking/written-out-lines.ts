@@ -13,43 +13,41 @@ const MAX_STRING = 65_536;
 export function findInWrittenOut(text: string, look: (inner: string) => readonly Finding[]): Finding[] {
   const found: Finding[] = [];
   const bytes = Buffer.from(text, 'latin1');
-  for (let at = text.indexOf('\\n'); at !== -1; at = text.indexOf('\\n', at)) {
-    const lineStart = text.lastIndexOf('\n', at) + 1;
-    const start = quoteBefore(text, bytes, at, Math.max(lineStart, at - MAX_STRING));
-    const end = start === -1 ? -1 : quoteBehind(text, bytes, at + 2, start);
-    if (end === -1) {
-      at += 2;
-      continue;
+  let next = text.indexOf('\\n');
+  while (next !== -1) {
+    const lineStart = text.lastIndexOf('\n', next) + 1;
+    const lineFeed = text.indexOf('\n', next);
+    const lineEnd = lineFeed === -1 ? text.length : lineFeed;
+    // Whatever stands between two quotes may be a string: one too many before them does not matter.
+    let open = -1;
+    for (
+      let quote = text.indexOf('"', lineStart);
+      quote !== -1 && quote < lineEnd;
+      quote = text.indexOf('"', quote + 1)
+    ) {
+      if (isEscaped(bytes, quote, lineStart)) continue;
+      if (open !== -1 && next < quote && quote - open <= MAX_STRING) found.push(...within(text, open + 1, quote, look));
+      open = quote;
+      if (next < open) next = text.indexOf('\\n', open);
+      if (next === -1) return found;
     }
-    const raw = text.slice(start + 1, end);
-    const inner = readOrNothing(raw);
-    const origins = inner === undefined ? undefined : originsOf(raw);
-    if (inner !== undefined && origins?.length === inner.length + 1) {
-      for (const finding of look(inner)) {
-        const [from, to] = [origins[finding.start]!, origins[finding.end]!];
-        found.push({ ...finding, start: start + 1 + from, end: start + 1 + to, open: false });
-      }
-    }
-    at = end + 1;
+    next = text.indexOf('\\n', lineEnd);
   }
   return found;
 }
 
-function quoteBefore(text: string, bytes: Buffer, at: number, from: number): number {
-  for (let quote = text.lastIndexOf('"', at); quote >= from; quote = text.lastIndexOf('"', quote - 1)) {
-    if (!isEscaped(bytes, quote, from)) return quote;
-    if (quote === 0) return -1;
-  }
-  return -1;
-}
-
-function quoteBehind(text: string, bytes: Buffer, at: number, start: number): number {
-  const most = start + MAX_STRING;
-  for (let quote = text.indexOf('"', at); quote !== -1 && quote < most; quote = text.indexOf('"', quote + 1)) {
-    if (isEscaped(bytes, quote, start)) continue;
-    return text.slice(at, quote).includes('\n') ? -1 : quote;
-  }
-  return -1;
+function within(text: string, start: number, end: number, look: (inner: string) => readonly Finding[]): Finding[] {
+  const raw = text.slice(start, end);
+  const inner = readOrNothing(raw);
+  if (inner === undefined) return [];
+  const origins = originsOf(raw);
+  if (origins.length !== inner.length + 1) return [];
+  return look(inner).map((finding) => ({
+    ...finding,
+    start: start + origins[finding.start]!,
+    end: start + origins[finding.end]!,
+    open: false,
+  }));
 }
 
 function readOrNothing(raw: string): string | undefined {
