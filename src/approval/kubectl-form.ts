@@ -41,8 +41,9 @@ export function kubectlForm(operation: Operation, objectName = ''): string | und
       return line('get', type, ...where, ...all, ...one, ...sub, ...(verb === 'watch' ? ['--watch'] : []));
     }
     case 'create':
-      if (name !== '' || subresource !== '') return undefined;
-      return line('create', ...where, ...dryRun, '-f', objectName === '' ? type : `${type}/${objectName}`);
+      if (subresource !== '') return undefined;
+      // A review names what is created in the operation itself.
+      return line('create', ...where, ...dryRun, '-f', [type, name || objectName].filter(Boolean).join('/'));
     case 'update':
       return line('replace', ...where, ...sub, ...dryRun, '-f', `${type}/${name}`);
     case 'patch': {

@@ -9,9 +9,10 @@ const hostile = (turn: string): string =>
 
 describe('diffs in a thread of their own', () => {
   const differ = new Differ({ timeout: 30_000 });
-  const hasty = new Differ({ timeout: 200, maxLength: 4 << 20, maxWaiting: 2 });
+  const hasty = new Differ({ timeout: 200, maxWaiting: 2 });
+  const patient = new Differ({ timeout: 1_500, maxWait: 300 });
   after(async () => {
-    await Promise.all([differ.stop(), hasty.stop()]);
+    await Promise.all([differ.stop(), hasty.stop(), patient.stop()]);
   });
 
   it('a change, masked where it must be', async () => {
@@ -57,6 +58,15 @@ describe('diffs in a thread of their own', () => {
     );
     const large = await differ.diff({ ...small, after: json('x'.repeat(5 << 20)) });
     assert.match(large.text, /an object is too large/);
+  });
+
+  it('nobody waits long for others', async () => {
+    const slow = patient.diff({ before: hostile('a'), after: hostile('b'), masked: undefined });
+    const started = performance.now();
+    const next = await patient.diff({ before: undefined, after: json({ kind: 'Pod' }), masked: undefined });
+    assert.match(next.text, /too many are being compared/);
+    assert.ok(performance.now() - started < 1_400, 'not until the other one was given up');
+    assert.match((await slow).text, /it takes too long/);
   });
 
   it('a thread that breaks takes nobody with it', async () => {

@@ -7,13 +7,15 @@ export interface DifferLimits {
   readonly timeout: number;
   /** Characters of one object in JSON. */
   readonly maxLength: number;
-  /** Diffs that wait for the one under way. */
+  /** Diffs that wait for the one under way, and milliseconds for which one does: an agent waits for a person, not for others. */
   readonly maxWaiting: number;
+  readonly maxWait: number;
 }
 
 /** Far more than any object that etcd keeps needs; what needs more is made to cost. */
-const LIMITS: DifferLimits = { timeout: 3_000, maxLength: 4 << 20, maxWaiting: 64 };
+const LIMITS: DifferLimits = { timeout: 3_000, maxLength: 4 << 20, maxWaiting: 64, maxWait: 2_000 };
 const MEGABYTES = 256;
+const TOO_MANY = 'too many are being compared';
 
 /**
  * Makes diffs in a thread of its own, one after the other, each with a time limit: an agent can write manifests that take
@@ -31,15 +33,23 @@ export class Differ {
 
   /** Never rejects. */
   async diff(question: DiffQuestion): Promise<ObjectDiff> {
-    const { maxLength, maxWaiting } = this.#limits;
+    const { maxLength, maxWaiting, maxWait } = this.#limits;
     const texts = [question.before, question.after, question.masked?.before, question.masked?.after];
     if (texts.some((text) => (text?.length ?? 0) > maxLength)) return noDiff('an object is too large');
-    if (this.#waiting >= maxWaiting) return noDiff('too many are being compared');
+    if (this.#waiting >= maxWaiting) return noDiff(TOO_MANY);
     this.#waiting += 1;
-    const made = this.#last.then(() => this.#make(question));
-    this.#last = made;
+    const { promise, resolve } = Promise.withResolvers<ObjectDiff>();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      resolve(noDiff(TOO_MANY));
+    }, maxWait);
+    this.#last = this.#last.then(async () => {
+      clearTimeout(timer);
+      if (!isLate) resolve(await this.#make(question));
+    });
     try {
-      return await made;
+      return await promise;
     } finally {
       this.#waiting -= 1;
     }
