@@ -74,4 +74,29 @@ test('asked, approved, run once, asked anew', async () => {
   const third = await scene.ask(maps, map('plain'));
   assert.equal(third.status, 403, 'it is used up');
   assert.equal(third.json().details.name, name.replace(/1$/, '2'));
+
+  // A line for every step; what the controller does (notified, decided, expired) is told by its own tests.
+  const last = await scene.gateway.logged(
+    ({ approval, name: of }) => approval === 'requested' && /-2$/.test(String(of)),
+  );
+  const steps = scene.gateway.log.filter(({ message, name: of }) => message === 'approval' && /\/ar-/.test(String(of)));
+  assert.deepEqual(
+    steps.slice(0, steps.indexOf(last) + 1).map(({ approval }) => approval),
+    ['requested', 'joined', 'joined', 'used', 'outcome', 'requested'],
+  );
+  const [requested] = steps;
+  const { requester, operation, policy, rule } = requested as Record<string, unknown>;
+  assert.deepEqual(
+    [requested!['name'], policy, rule, (requester as { username: string }).username],
+    [`${scene.namespace}/${name}`, scene.namespace, 'writes', scene.user],
+  );
+  assert.deepEqual(operation, { verb: 'create', resource: 'configmaps', subresource: '' });
+  const [use] = steps.filter(({ approval }) => approval === 'used');
+  assert.equal(use!['requestID'], passed.headers['audit-id'], 'one id joins the line, the object and the recording');
+  assert.deepEqual(
+    steps
+      .filter(({ approval }) => approval === 'outcome')
+      .map((line) => [line['requestID'], line['outcome'], line['code']]),
+    [[passed.headers['audit-id'], 'Succeeded', 201]],
+  );
 });
