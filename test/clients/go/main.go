@@ -23,6 +23,8 @@ type client struct {
 var commands = map[string]func(context.Context, *client, []string) error{
 	"informer":  runInformer,
 	"types":     runTypes,
+	"change":    runChange,
+	"remove":    runRemove,
 	"deploy":    runDeploy,
 	"writeback": runWriteBack,
 	"exec":      runExec,
@@ -58,7 +60,7 @@ func run(ctx context.Context, kubeconfig string, args []string) error {
 		return err
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return fmt.Errorf("one of informer, types, deploy, writeback, exec, forward, ports")
+		return fmt.Errorf("one of informer, types, change, remove, deploy, writeback, exec, forward, ports")
 	}
 	return commands[args[0]](ctx, &client{config, set, namespace}, args[1:])
 }

@@ -12,14 +12,47 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// runTypes makes, reads, lists, watches and removes a ConfigMap in the content type that it is given.
-func runTypes(ctx context.Context, c *client, args []string) error {
-	contentType, name := args[0], args[1]
+// speaking is the same client in another content type.
+func (c *client) speaking(contentType string) (kubernetes.Interface, error) {
 	config := rest.CopyConfig(c.config)
 	config.ContentType = contentType
 	// As Kubernetes' own components have it: what is masked comes in JSON.
 	config.AcceptContentTypes = contentType + ",application/json"
-	set, err := kubernetes.NewForConfig(config)
+	return kubernetes.NewForConfig(config)
+}
+
+// runChange reads a ConfigMap and writes it back with another value, in the content type that it is given.
+func runChange(ctx context.Context, c *client, args []string) error {
+	set, err := c.speaking(args[0])
+	if err != nil {
+		return err
+	}
+	maps := set.CoreV1().ConfigMaps(c.namespace)
+	object, err := maps.Get(ctx, args[1], metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	object.Data = map[string]string{"a": args[2]}
+	if _, err := maps.Update(ctx, object, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	return nil
+}
+
+// runRemove deletes a ConfigMap, with options in the content type that it is given.
+func runRemove(ctx context.Context, c *client, args []string) error {
+	set, err := c.speaking(args[0])
+	if err != nil {
+		return err
+	}
+	policy := metav1.DeletePropagationBackground
+	return set.CoreV1().ConfigMaps(c.namespace).Delete(ctx, args[1], metav1.DeleteOptions{PropagationPolicy: &policy})
+}
+
+// runTypes makes, reads, lists, watches and removes a ConfigMap in the content type that it is given.
+func runTypes(ctx context.Context, c *client, args []string) error {
+	name := args[1]
+	set, err := c.speaking(args[0])
 	if err != nil {
 		return err
 	}
