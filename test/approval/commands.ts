@@ -211,9 +211,10 @@ export async function walk(scene: Scene, row: Row, kubeconfig: string, folder: s
     const { verb, resource } = (entry['operation'] ?? {}) as { verb?: string; resource?: string };
     return entry['message'] === 'served' && resource !== undefined ? [`${verb} ${resource}`] : [];
   });
-  const found = { requests: [...new Set(requests)], asks: counted(asked), runs };
+  // In which order they are answered is a matter of luck where kubectl asks for two things at once.
+  const found = { requests: [...new Set(requests)].sort(byText), asks: counted(asked), runs };
   assert.equal(result?.code, 0, `${JSON.stringify(found)} ${result?.stderr}`);
-  assert.deepEqual(found, { requests: [...row.requests], asks: [...row.asks], runs: row.runs });
+  assert.deepEqual(found, { requests: row.requests.toSorted(byText), asks: [...row.asks], runs: row.runs });
 }
 
 async function run(scene: Scene, row: Row, kubeconfig: string, folder: string): Promise<CommandResult> {
@@ -250,7 +251,11 @@ function shown(scene: Scene, { spec }: ApprovalRequest): string {
 
 function counted(asked: ReadonlyMap<string, number>): string[] {
   const lines = [...asked].map(([what, count]) => (count === 1 ? what : `${count} × ${what}`));
-  return lines.sort((a, b) => (a < b ? -1 : 1));
+  return lines.sort(byText);
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : 1;
 }
 
 /** While the command is held: its session is granted the rule, once. */
