@@ -140,8 +140,9 @@ async function settled(usage: ProcessUsage): Promise<void> {
 /** All that goes before what counts; what one way bears at most is found out on the way. */
 async function warm(bed: Bed, one: Variant, size: Size): Promise<void> {
   await withChannel(bed, one, async (channel) => {
-    // What is not under measurement runs ready-made code.
-    if (one.policies !== undefined) await bed.load.do('repeat', channel, bed.small, PARALLEL, size.warmRequests);
+    // What is not under measurement runs ready-made code, but its connections and the API server's caches are to be there.
+    if (one.policies === undefined) await bed.load.do('saturate', channel, bed.small, PARALLEL, size.saturationSeconds);
+    else await bed.load.do('repeat', channel, bed.small, PARALLEL, size.warmRequests);
     one.saturation = await bed.load.do('saturate', channel, bed.small, PARALLEL, size.saturationSeconds);
   });
 }
