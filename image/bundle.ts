@@ -22,7 +22,11 @@ export async function bundle(folder: string): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: [{ in: 'src/cli/main.ts', out: 'sallyport' }],
+    entryPoints: [
+      { in: 'src/cli/main.ts', out: 'sallyport' },
+      // Threads: whoever starts one looks for it beside itself, among the parts.
+      { in: 'src/gateway/approval/diff-thread.ts', out: 'parts/diff-thread' },
+    ],
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     chunkNames: 'parts/[hash]',

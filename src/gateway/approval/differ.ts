@@ -16,6 +16,8 @@ export interface DifferLimits {
 const LIMITS: DifferLimits = { timeout: 3_000, maxLength: 4 << 20, maxWaiting: 64, maxWait: 2_000 };
 const MEGABYTES = 256;
 const TOO_MANY = 'too many are being compared';
+/** In the image everything is bundled, this thread's module beside the others (image/bundle.ts). */
+const KIND = import.meta.url.endsWith('.ts') ? '.ts' : '.mjs';
 
 /**
  * Makes diffs in a thread of its own, one after the other, each with a time limit: an agent can write manifests that take
@@ -86,7 +88,7 @@ export class Differ {
   }
 
   #start(): Worker {
-    return new Worker(new URL('./diff-thread.ts', import.meta.url), {
+    return new Worker(new URL(`./diff-thread${KIND}`, import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: MEGABYTES },
       name: 'diffs',
     });
