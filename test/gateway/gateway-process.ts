@@ -45,6 +45,8 @@ export class GatewayProcess {
   /** Lines of its log, parsed. */
   readonly log: Record<string, unknown>[] = [];
   stderr = '';
+  /** What `launch` starts: the sources, or the bundle that the image has. */
+  program = join(ROOT, 'src/cli/main.ts');
   port = 0;
   probePort = 0;
   #child: ChildProcess | undefined;
@@ -128,14 +130,10 @@ export class GatewayProcess {
 
   /** Starts the process (again) on its configuration; resolves when it serves. */
   async launch(env: Record<string, string> = {}): Promise<void> {
-    const child = spawn(
-      process.execPath,
-      [join(ROOT, 'src/cli/main.ts'), 'gateway', '--config', join(this.directory, 'gateway.yaml')],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, ...env },
-      },
-    );
+    const child = spawn(process.execPath, [this.program, 'gateway', '--config', join(this.directory, 'gateway.yaml')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.#child = child;
     child.stderr.on('data', (chunk: Buffer) => {
       this.stderr += chunk.toString();
