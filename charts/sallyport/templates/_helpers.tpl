@@ -37,6 +37,7 @@ app.kubernetes.io/component: {{ .component }}
   "probes" (dict "port" 9443)
   "upstream" (dict "namespace" .Release.Namespace)
   "controller" (dict "enabled" false)
+  "masking" (dict "literalWrites" (dict "replicas" (int .Values.gateway.replicas)))
 -}}
 {{- if .Values.admission.enabled -}}
 {{- $webhook := dict
