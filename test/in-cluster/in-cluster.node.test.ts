@@ -223,6 +223,21 @@ describe('in the cluster', { skip: why === undefined ? false : `left out: ${why}
     assert.notEqual(shell.code, 0);
   });
 
+  test('sallyport doctor finds nothing wrong but who could go around the gate', async () => {
+    const env = { ...process.env, KUBECONFIG: it.cluster.adminKubeconfig };
+    const { stdout } = await runCommand(SALLYPORT, ['doctor', '-o', 'json'], { env, timeout: 120_000 });
+    const { findings } = JSON.parse(stdout) as { findings: { about: string; level: string; message: string }[] };
+    assert.ok(findings.length >= 7);
+    const wrong = findings.filter(({ level }) => level !== 'Good');
+    assert.deepEqual(
+      wrong.map(({ about, level }) => `${about}: ${level}`),
+      ['bypass: Wrong'],
+      JSON.stringify(wrong),
+    );
+    // The shop was built so, to try it.
+    assert.match(wrong[0]!.message, /^Group ai-agents can, without the gate, in shop: get secrets/);
+  });
+
   test('helm upgrade to the next version, and rollback, refuse no request', async () => {
     const under = reads();
     const nextValues = ['--values', join(it.folder, 'values.yaml'), '--set', 'config.limits.burst=9000'];

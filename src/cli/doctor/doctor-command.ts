@@ -33,7 +33,7 @@ configuration also issuers and the store of recordings. It changes nothing. Exit
                                 the administrator's own (default: as kubectl)
   --namespace NAME              the gateway's (SALLYPORT_NAMESPACE, else sallyport-system)
   --account NAME                the gateway's ServiceAccount (sallyport-gateway)
-  --controller-account NAME     the controller's, where it is another one
+  --controller-account NAME     the controller's (sallyport-controller where there is one, else the gateway's)
   --webhook NAME                the ValidatingWebhookConfiguration (sallyport-policy)
 `;
 
@@ -67,7 +67,7 @@ async function examine(values: Values, io: CommandIO): Promise<readonly Finding[
   try {
     const patient = new Patient(person, namespace);
     const gateway = values.account ?? 'sallyport-gateway';
-    const controller = values['controller-account'] ?? gateway;
+    const controller = values['controller-account'] ?? (await patient.controllerAccount()) ?? gateway;
     const webhookName = values.webhook ?? configuration?.admission?.webhook?.name ?? 'sallyport-policy';
     const path = { group: 'sallyport.dev', version: 'v1alpha1', resource: 'agentpolicies' };
     const found: Finding[] = [];

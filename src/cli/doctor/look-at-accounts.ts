@@ -16,7 +16,6 @@ const READ = ['get', 'list', 'watch'];
 
 /** What the data path cannot work without (examples/rbac/gateway.yaml). */
 const GATEWAY: readonly Right[] = [
-  { verbs: ['impersonate'], group: '', resource: 'users' },
   { verbs: ['create'], group: 'authentication.k8s.io', resource: 'tokenreviews' },
   { verbs: READ, group: OURS, resource: 'agentpolicies' },
   { verbs: READ, group: OURS, resource: 'maskingrules' },
@@ -30,6 +29,12 @@ const GATEWAY: readonly Right[] = [
   { verbs: READ, group: OURS, resource: 'agentfreezes', own: true },
   { verbs: ['get', 'update'], group: '', resource: 'secrets', name: 'sallyport-session-keys', own: true },
   { verbs: ['get'], group: '', resource: 'secrets', name: 'sallyport-installation', own: true },
+];
+
+/** One of these, too: the old verb, or that of constrained impersonation, which the chart uses from Kubernetes 1.36 on. */
+const IMPERSONATION: readonly Right[] = [
+  { verbs: ['impersonate'], group: '', resource: 'users' },
+  { verbs: ['impersonate:user-info'], group: 'authentication.k8s.io', resource: 'users' },
 ];
 
 /** What the controller cannot work without (examples/rbac/controller.yaml). */
@@ -60,6 +65,7 @@ const WEBHOOK: readonly Right[] = [
 /** Nobody but the gateway may be given these, and of the gateway only what is listed by value. */
 const TOO_MUCH: readonly Right[] = [
   { verbs: ['impersonate'], group: '', resource: 'groups', name: 'system:masters' },
+  { verbs: ['impersonate:user-info'], group: 'authentication.k8s.io', resource: 'groups', name: 'system:masters' },
   { verbs: ['*'], group: '*', resource: '*' },
   { verbs: ['get'], group: '', resource: 'secrets' },
 ];
@@ -79,6 +85,11 @@ export async function lookAtAccounts(
       ? [{ account: accounts.controller, rights: WEBHOOK, file: one ? 'admission.yaml' : 'controller.yaml' }]
       : []),
   ];
+  const names = await Promise.all(IMPERSONATION.map((right) => may(patient, accounts.gateway, right, right.verbs[0]!)));
+  if (!names.includes(true)) {
+    const message = `ServiceAccount ${namespace}/${accounts.gateway} may not ${words('impersonate', IMPERSONATION[0]!, namespace)}`;
+    findings.push(wrong('accounts', message, 'kubectl apply -f examples/rbac/gateway.yaml, or upgrade the chart'));
+  }
   for (const { account, rights, file } of needed) {
     for (const right of rights) {
       for (const verb of right.verbs) {
@@ -92,10 +103,9 @@ export async function lookAtAccounts(
     for (const right of TOO_MUCH) {
       const verb = right.verbs[0]!;
       if (!(await may(patient, account, right, verb))) continue;
-      const next =
-        verb === 'impersonate'
-          ? 'list the groups that it may impersonate by value (resourceNames)'
-          : 'take it away: the gateway works without';
+      const next = verb.startsWith('impersonate')
+        ? 'list the groups that it may impersonate by value (resourceNames)'
+        : 'take it away: the gateway works without';
       findings.push(
         warning('accounts', `ServiceAccount ${namespace}/${account} may ${words(verb, right, namespace)}`, next),
       );

@@ -47,6 +47,19 @@ export class Patient {
     return readAccessReview(await this.person.ask({ method: 'POST', path, body }));
   }
 
+  /** The account of a controller that runs on its own, by the name that the chart and the examples give it. */
+  async controllerAccount(): Promise<string | undefined> {
+    const name = 'sallyport-controller';
+    const path = { group: '', version: 'v1', resource: 'serviceaccounts', namespace: this.namespace, name };
+    try {
+      return (await this.get(path)) === undefined ? undefined : name;
+    } catch (error) {
+      // Whoever may not look is told so by what is looked at next.
+      if (error instanceof ServerRefusal) return undefined;
+      throw error;
+    }
+  }
+
   secret(name: string): Promise<Found | undefined> {
     return this.get({ group: '', version: 'v1', resource: 'secrets', namespace: this.namespace, name });
   }
