@@ -19,15 +19,6 @@ const of = (manifests: readonly Manifest[], kind: string, name: string): Manifes
 };
 
 describe('the chart’s own files', () => {
-  it('the alerts cover what docs/operations.md says to be woken for', () => {
-    const page = readFileSync(join(ROOT, 'docs/operations.md'), 'utf8');
-    const table = /## What to be woken for\n([\s\S]*?)\n## /.exec(page)![1]!;
-    const alerts = readFileSync(join(CHART, 'files/alerts.yaml'), 'utf8');
-    const names = new Set([...table.matchAll(/sallyport_[a-z_]+/g)].map(([name]) => name));
-    assert.ok(names.size >= 8);
-    for (const name of names) assert.ok(alerts.includes(name), name);
-  });
-
   it('deploy/sallyport.yaml is what the chart gives without helm (make manifests writes it anew)', async () => {
     assert.equal(readFileSync(join(ROOT, 'deploy/sallyport.yaml'), 'utf8'), await manifests(await helm()));
   });
