@@ -120,7 +120,7 @@ export async function removePolicies(cluster: Cluster, gateway: GatewayProcess, 
 
 export async function inForce(gateway: GatewayProcess, count: number): Promise<void> {
   const line = `sallyport_policies{enforcement="Enforce"} ${count}\n`;
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 1_200; attempt++) {
     if ((await gateway.probe('/metrics')).body.includes(line)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
