@@ -173,6 +173,24 @@ test('age: a recording that is too old is sealed, and the session goes on in ano
   assert.notEqual(recordings.of(alice), writer);
 });
 
+test('too old with a stream under way: the session goes on in another one, and the old one is sealed when the stream ends', async () => {
+  const { recordings, sealed } = await gateway({ maxDuration: 200 });
+  const alice = caller('alice', { session: 'cursor-1' });
+  const old = recordings.of(alice);
+  await request(old);
+  old.active += 1;
+  for (const end = performance.now() + 30_000; recordings.of(alice) === old && performance.now() < end; )
+    await sleep(20);
+  const next = recordings.of(alice);
+  assert.notEqual(next, old);
+  await request(next);
+  assert.deepEqual([recordings.open, old.recording.ending], [2, false]);
+  await request(old);
+  assert.equal(await sealed(next), 'Full');
+  old.active -= 1;
+  assert.equal(await sealed(old), 'Full');
+});
+
 test('the cap: two thousand are open at most; one more seals the one that was unused for longest, and nobody waits', async () => {
   const { recordings, sealed } = await gateway({});
   const writers = Array.from({ length: 2_000 }, (_, index) => recordings.of(caller(`agent-${index}`)));

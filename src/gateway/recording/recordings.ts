@@ -32,6 +32,8 @@ const LOOK_EVERY = 1_000;
 export class Recordings {
   readonly #options: RecordingsOptions;
   readonly #writers = new Map<string, SessionWriter>();
+  /** Those whose session goes on in another one already, while requests of theirs are under way. */
+  readonly #leaving = new Set<SessionWriter>();
   readonly #byCaller = new WeakMap<Caller, SessionWriter>();
   readonly #timer: NodeJS.Timeout;
 
@@ -73,6 +75,7 @@ export class Recordings {
     const key = keyOf(caller.username, caller.uid, callerFields(caller));
     let writer = this.#writers.get(key);
     if (writer === undefined || !isOpen(writer)) {
+      if (writer !== undefined && !writer.recording.ending) this.#leaving.add(writer);
       writer = this.#begin(caller);
       this.#writers.set(key, writer);
     }
@@ -88,14 +91,16 @@ export class Recordings {
   }
 
   get open(): number {
-    return this.#writers.size;
+    return this.#writers.size + this.#leaving.size;
   }
 
   /** The process stops: every recording gets its last line. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#writers.values()].map((writer) => this.#end(writer, 'Stopped')));
+    const all = [...this.#writers.values(), ...this.#leaving];
+    await Promise.all(all.map((writer) => this.#end(writer, 'Stopped')));
     this.#writers.clear();
+    this.#leaving.clear();
   }
 
   #begin(caller: Caller): SessionWriter {
@@ -124,6 +129,11 @@ export class Recordings {
       this.#writers.delete(key);
       void this.#end(writer, writer.endReason);
     }
+    for (const writer of this.#leaving) {
+      if (writer.active > 0) continue;
+      this.#leaving.delete(writer);
+      void this.#end(writer, writer.endReason ?? 'Idle');
+    }
   }
 
   #endLongestUnused(): void {
@@ -144,7 +154,8 @@ export class Recordings {
     } catch {
       // The disk takes no more: the recording stays as it is, and is ended when it does, or by the next start.
       const key = keyOf(recording.identity.user.username, recording.identity.user.uid, recording.identity.caller);
-      if (!this.#writers.has(key)) this.#writers.set(key, writer);
+      if (this.#writers.has(key)) this.#leaving.add(writer);
+      else this.#writers.set(key, writer);
     }
   }
 }
