@@ -7,7 +7,7 @@ import { freePort } from '../cluster/free-port.ts';
 import { GatewayProcess } from '../gateway/gateway-process.ts';
 import type { Bed } from './bed.ts';
 import { part } from './part.ts';
-import { crowdOfPolicies, GROUP, inForce, many } from './policies.ts';
+import { BED_POLICIES, crowdOfPolicies, GROUP, inForce, many } from './policies.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio, quantile } from './quantile.ts';
 import { type ReviewLoad, reviewLoad, startBareReviewer } from './review-load.ts';
@@ -150,7 +150,7 @@ async function putPolicies(bed: Bed, gateway: GatewayProcess, count: number): Pr
     const answer = await bed.cluster.admin('POST', PATH, one);
     if (answer.status !== 201) throw new Error(`no policy: ${answer.body}`);
   });
-  await inForce(gateway, count + 2);
+  await inForce(gateway, BED_POLICIES + 1 + count);
 }
 
 async function removePolicies(bed: Bed, count: number): Promise<void> {

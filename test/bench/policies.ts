@@ -8,6 +8,9 @@ export const RECORDED = 'recorded';
 /** Whoever is in it sees everything as it is: what masking costs is a question of its own. */
 export const UNMASKED = 'unmasked';
 
+/** How many policies agentManifests has: in force before any other. */
+export const BED_POLICIES = 2;
+
 /** What the agent of the benchmark may do, and the RBAC behind it. */
 export function agentManifests(namespace: string): string {
   const reads = { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['*', 'pods/log'] };
@@ -108,14 +111,14 @@ export async function addPolicies(cluster: Cluster, gateway: GatewayProcess, cou
     const answer = await cluster.admin('POST', PATH, one);
     if (answer.status !== 201) throw new Error(`no policy: ${answer.body}`);
   });
-  await inForce(gateway, count + 1);
+  await inForce(gateway, BED_POLICIES + count);
 }
 
 export async function removePolicies(cluster: Cluster, gateway: GatewayProcess, count: number): Promise<void> {
   await many(crowdOfPolicies(count), async ({ metadata }) => {
     await cluster.admin('DELETE', `${PATH}/${metadata.name}`);
   });
-  await inForce(gateway, 1);
+  await inForce(gateway, BED_POLICIES);
 }
 
 export async function inForce(gateway: GatewayProcess, count: number): Promise<void> {
