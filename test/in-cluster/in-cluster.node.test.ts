@@ -356,7 +356,8 @@ describe('in the cluster', { skip: why === undefined ? false : `left out: ${why}
     assert.ok(others.tally.answered > count);
     await it.admin('scale', 'statefulset', 'sallyport-gateway', '--replicas=2');
     await rolledOut();
-    assert.equal((await agent('get', 'configmap', 'greeting')).code, 0);
+    // The node's kube-proxy hears of the new Pods a moment after they are ready.
+    await until('the gate is open again', async () => (await agent('get', 'configmap', 'greeting')).code === 0, 30);
   });
 
   test('helm uninstall leaves nothing behind but what the page says', async () => {
