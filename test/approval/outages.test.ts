@@ -20,6 +20,7 @@ describe('approvals, when what they stand on is gone', { timeout: 200_000 }, () 
   let cluster: Cluster;
   let scene: Scene;
   let people: People;
+  let server: ApiServerProcess | undefined;
   let counter = 0;
 
   before(async () => {
@@ -29,6 +30,7 @@ describe('approvals, when what they stand on is gone', { timeout: 200_000 }, () 
   });
   after(async () => {
     await scene?.close();
+    await server?.kill();
     await cluster?.stop();
   });
 
@@ -80,7 +82,7 @@ describe('approvals, when what they stand on is gone', { timeout: 200_000 }, () 
   it('the API server, killed between approval and use: nothing is used, nothing passes, and then it runs once', async () => {
     const asked = creation();
     const name = await approved(asked);
-    const server = new ApiServerProcess(cluster);
+    server = new ApiServerProcess(cluster);
     await server.kill();
     for (let i = 0; i < 5; i++) {
       const refused = await scene.ask(maps(), asked);

@@ -17,6 +17,7 @@ describe('an API server that is not as it should be', { timeout: 150_000 }, () =
   let cluster: Cluster;
   let scene: Scene | undefined;
   let directory: string;
+  let server: ApiServerProcess | undefined;
 
   before(async () => {
     cluster = await startCluster();
@@ -24,6 +25,7 @@ describe('an API server that is not as it should be', { timeout: 150_000 }, () =
   });
   after(async () => {
     await scene?.close();
+    await server?.kill();
     await cluster?.stop();
     await rm(directory, { recursive: true, force: true });
   });
@@ -51,7 +53,7 @@ describe('an API server that is not as it should be', { timeout: 150_000 }, () =
     });
     const { gateway } = scene;
     const base = `/api/v1/namespaces/${scene.namespace}/configmaps`;
-    const server = new ApiServerProcess(cluster);
+    server = new ApiServerProcess(cluster);
     await cluster.admin('POST', base, { metadata: { name: 'old' } });
     const { resourceVersion } = (await cluster.admin('GET', base)).json().metadata;
     for (let index = 0; index < 5; index++) await cluster.admin('POST', base, { metadata: { name: `later-${index}` } });
