@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { People } from '../approval/people.ts';
 import type { CommandResult } from '../cluster/cluster.ts';
 import type { Scene } from '../gateway/scene.ts';
+import { whileMutated } from './mutation.ts';
 import { SecondLeg } from './second-leg.ts';
 
 const RULES = `
@@ -174,28 +175,7 @@ describe('what a person approved at the gateway', { timeout: 120_000 }, () => {
   });
 
   it('does not count for what other webhooks made of it: that is asked by the second leg', async () => {
-    const mutation = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: {name: marking}
-spec:
-  failurePolicy: Fail
-  reinvocationPolicy: Never
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ${scene.namespace}}}
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
-  mutations:
-    - patchType: JSONPatch
-      jsonPatch: {expression: "[JSONPatch{op: 'add', path: '/data/marked', value: '1'}]"}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: {name: marking}
-spec: {policyName: marking}
-`;
-    const applied = await scene.cluster.kubectl(['apply', '-f', '-'], { input: mutation });
-    assert.equal(applied.code, 0, applied.stderr);
-    try {
+    await whileMutated(scene, { name: 'marking', entry: 'marked' }, async () => {
       const kubeconfig = await scene.kubeconfig();
       const make = () =>
         scene.cluster.kubectl(['create', 'configmap', 'soon-marked', '--from-literal=a=1'], { kubeconfig });
@@ -211,10 +191,6 @@ spec: {policyName: marking}
       await people.approve(scene.namespace, name);
       const passed = await make();
       assert.equal(passed.code, 0, passed.stderr);
-    } finally {
-      for (const kind of ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy']) {
-        await scene.cluster.kubectl(['delete', kind, 'marking', '--ignore-not-found']);
-      }
-    }
+    });
   });
 });

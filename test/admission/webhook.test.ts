@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { CommandResult } from '../cluster/command.ts';
 import type { Scene } from '../gateway/scene.ts';
+import { whileMutated } from './mutation.ts';
 import { SecondLeg } from './second-leg.ts';
 
 const RULES = `
@@ -101,41 +102,19 @@ describe('what comes through the gate', () => {
     assert.equal(all.code, 0, all.stderr);
   });
   it('is judged in its final form, after what other webhooks and policies made of it', async () => {
-    const mutation = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: {name: mutation}
-spec:
-  failurePolicy: Fail
-  reinvocationPolicy: Never
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ${scene.namespace}}}
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
-  matchConditions: [{name: one, expression: "object.metadata.name == 'mutated'"}]
-  mutations:
-    - patchType: JSONPatch
-      jsonPatch: {expression: "[JSONPatch{op: 'add', path: '/data/evil', value: '1'}]"}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: {name: mutation}
-spec: {policyName: mutation}
-`;
-    const applied = await scene.cluster.kubectl(['apply', '-f', '-'], { input: mutation });
-    assert.equal(applied.code, 0, applied.stderr);
-    try {
-      const kubeconfig = await scene.kubeconfig();
-      let last: CommandResult | undefined;
-      for (let attempt = 0; attempt < 50 && last?.code !== 1; attempt++) {
-        await scene.cluster.kubectl(['delete', 'configmap', 'mutated', '-n', scene.namespace, '--ignore-not-found']);
-        last = await scene.cluster.kubectl(['create', 'configmap', 'mutated', '--from-literal=a=1'], { kubeconfig });
-      }
-      refused(last!, /SP_POLICY_DENIED.*no evil in mutated/);
-    } finally {
-      for (const kind of ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy']) {
-        await scene.cluster.kubectl(['delete', kind, 'mutation', '--ignore-not-found']);
-      }
-    }
+    await whileMutated(
+      scene,
+      { name: 'mutation', entry: 'evil', of: "object.metadata.name == 'mutated'" },
+      async () => {
+        const kubeconfig = await scene.kubeconfig();
+        let last: CommandResult | undefined;
+        for (let attempt = 0; attempt < 50 && last?.code !== 1; attempt++) {
+          await scene.cluster.kubectl(['delete', 'configmap', 'mutated', '-n', scene.namespace, '--ignore-not-found']);
+          last = await scene.cluster.kubectl(['create', 'configmap', 'mutated', '--from-literal=a=1'], { kubeconfig });
+        }
+        refused(last!, /SP_POLICY_DENIED.*no evil in mutated/);
+      },
+    );
   });
 });
 

@@ -4,14 +4,7 @@ import { type Cluster, startCluster } from '../cluster/cluster.ts';
 import { type Answer, type Asked, Scene } from '../gateway/scene.ts';
 import { AggregatedServer } from './aggregated-server.ts';
 import { People } from './people.ts';
-
-const RULES = `
-    - name: look
-      action: Allow
-      match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
-    - name: writes
-      action: RequireApproval
-      match: {verbs: [create, update, patch, delete], apiGroups: ["*"], resources: ["*"]}`;
+import { WRITES_WAIT } from './writes-wait.ts';
 
 describe('approvals of what an aggregated server serves', { timeout: 120_000 }, () => {
   let cluster: Cluster;
@@ -22,7 +15,7 @@ describe('approvals of what an aggregated server serves', { timeout: 120_000 }, 
   before(async () => {
     // Of its own: a group that is not served well slows the discovery of all.
     cluster = await startCluster();
-    scene = await Scene.open('aggregated', { rules: RULES, cluster });
+    scene = await Scene.open('aggregated', { rules: WRITES_WAIT, cluster });
     people = new People(cluster);
     server = await AggregatedServer.start(cluster, scene.namespace);
   });

@@ -3,14 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import { goClient, whyNot } from '../clients/programs.ts';
 import { Scene } from '../gateway/scene.ts';
 import { People } from './people.ts';
+import { WRITES_WAIT } from './writes-wait.ts';
 
-const RULES = `
-    - name: look
-      action: Allow
-      match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
-    - name: writes
-      action: RequireApproval
-      match: {verbs: [create, update, patch, delete], apiGroups: ["*"], resources: ["*"]}`;
 const skip = await whyNot(goClient);
 
 describe('approved changes by client-go', { skip: skip ?? false, timeout: 120_000 }, () => {
@@ -19,7 +13,7 @@ describe('approved changes by client-go', { skip: skip ?? false, timeout: 120_00
   let kubeconfig: string;
 
   before(async () => {
-    scene = await Scene.open('client-go', { rules: RULES });
+    scene = await Scene.open('client-go', { rules: WRITES_WAIT });
     people = new People(scene.cluster);
     kubeconfig = await scene.kubeconfig();
   });

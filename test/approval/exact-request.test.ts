@@ -2,15 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Scene } from '../gateway/scene.ts';
 import { People } from './people.ts';
+import { WRITES_WAIT } from './writes-wait.ts';
 
 /** ConfigMaps named `open-…` need nobody; all others need a person. */
-const RULES = `
-    - name: look
-      action: Allow
-      match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
-    - name: writes
-      action: RequireApproval
-      match: {verbs: [create, update, patch, delete, deletecollection], apiGroups: ["*"], resources: ["*", "*/*"]}
+const RULES = `${WRITES_WAIT}
       approval: {requestTTL: 15m, grantTTL: 5m}`;
 
 let scene: Scene;

@@ -2,18 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApprovalRequest } from '../../src/approval/approval-request.generated.ts';
-import { sharedCluster } from '../cluster/cluster.ts';
-import { type Answer, type Asked, Scene } from '../gateway/scene.ts';
-import { WireTap } from '../gateway/wire-tap.ts';
+import type { Answer, Asked, Scene } from '../gateway/scene.ts';
 import { People } from './people.ts';
+import { TappedScene } from './tapped-scene.ts';
+import { WRITES_WAIT } from './writes-wait.ts';
 
-const RULES = `
-    - name: look
-      action: Allow
-      match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
-    - name: writes
-      action: RequireApproval
-      match: {verbs: [create, update, patch, delete, deletecollection], apiGroups: ["*"], resources: ["*", "*/*"]}`;
 const JSON_TYPE = ['Content-Type', 'application/json'];
 const MERGE = ['Content-Type', 'application/merge-patch+json'];
 const JSON_PATCH = ['Content-Type', 'application/json-patch+json'];
@@ -21,22 +14,15 @@ const JSON_PATCH = ['Content-Type', 'application/json-patch+json'];
 describe('an approval is good for what was approved, once', { timeout: 240_000 }, () => {
   let scene: Scene;
   let people: People;
-  let tap: WireTap;
-  let meddle: (text: string) => Promise<'Pass' | 'Drop'> | undefined = () => undefined;
+  let tapped: TappedScene;
   let counter = 0;
 
   before(async () => {
-    const cluster = await sharedCluster();
-    tap = await WireTap.start(cluster, (text) => meddle(text));
-    const adjust = (configuration: { upstream: { kubeconfig: string } }): void =>
-      tap.divert(configuration.upstream.kubeconfig, cluster);
-    scene = await Scene.open('faults', { rules: RULES, cluster, adjust });
+    tapped = await TappedScene.open('faults');
+    scene = tapped.scene;
     people = new People(scene.cluster);
   });
-  after(async () => {
-    await scene?.close();
-    await tap?.close();
-  });
+  after(() => tapped?.close());
 
   const path = (name = '', namespace = scene.namespace, resource = 'configmaps'): string =>
     `/api/v1/namespaces/${namespace}/${resource}${name === '' ? '' : `/${name}`}`;
@@ -204,7 +190,7 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
         const { resourceVersion } = (await live(name)).metadata;
         const passed = await scene.ask(target, asked);
         assert.equal(passed.status, 200, `${what}: ${passed.body}`);
-        const sent = tap.text.slice(tap.text.lastIndexOf(`\r\nAudit-ID: ${passed.headers['audit-id']}`));
+        const sent = tapped.tap.text.slice(tapped.tap.text.lastIndexOf(`\r\nAudit-ID: ${passed.headers['audit-id']}`));
         assert.match(sent, new RegExp(`"(?:resourceVersion|value)":"${resourceVersion}"`), what);
         const [event] = scene
           .heard(({ auditID, verb }) => auditID === passed.headers['audit-id'] && verb !== 'get')
@@ -216,7 +202,7 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
       const { uid } = (await live(name)).metadata;
       const deleted = await scene.ask(path(name), { method: 'DELETE' });
       assert.equal(deleted.status, 200, deleted.body);
-      assert.ok(tap.text.includes(`DELETE ${path(name)}?uid=${uid} `), 'the uid is named');
+      assert.ok(tapped.tap.text.includes(`DELETE ${path(name)}?uid=${uid} `), 'the uid is named');
     });
 
     it('touched between the look and the forward: a 409 is looked at again, up to three times', async () => {
@@ -229,7 +215,7 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
         const asked = patch({ data: { a: `${touches}` } });
         const approval = await approved(path(name), asked);
         let left = touches;
-        meddle = (text) => {
+        tapped.meddle = (text) => {
           if (!text.startsWith(`PATCH ${path(name)} `) || left-- <= 0) return undefined;
           // Ownership of fields is no part of the result, and yet a new version.
           const owned = { method: 'PATCH', type: 'application/apply-patch+yaml' };
@@ -238,7 +224,7 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
           return scene.cluster.admin(owned.method, as, JSON.stringify(body), owned.type).then(() => 'Pass');
         };
         const answer = await scene.ask(path(name), asked);
-        meddle = () => undefined;
+        tapped.meddle = () => undefined;
         assert.equal(answer.status, status, answer.body);
         const use = await people.outcome(scene.namespace, approval.metadata.name);
         assert.deepEqual([use.outcome, use.code], [status === 200 ? 'Succeeded' : 'Failed', status]);
@@ -258,13 +244,13 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
       ]) {
         const approval = await approved(path(name), asked);
         let meddled = false;
-        meddle = (text) => {
+        tapped.meddle = (text) => {
           if (meddled || !text.startsWith(`PATCH ${path(name)} `)) return undefined;
           meddled = true;
           return change(name, { data: { a: 'someone else’s', other: `${counter}` } }).then(() => 'Pass');
         };
         const answer = await scene.ask(path(name), asked);
-        meddle = () => undefined;
+        tapped.meddle = () => undefined;
         assert.ok(meddled);
         refused(answer, 'SP_APPROVAL_VOID', /another result/);
         assert.deepEqual((await live(name)).data, { a: 'someone else’s', other: `${counter}` });
@@ -305,7 +291,7 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
     await sleep(0);
     const name = await made();
     const held = await approved(path(name), patch({ data: { a: 'c' } }));
-    await scene.policy(`${RULES}
+    await scene.policy(`${WRITES_WAIT}
     - name: frozen
       action: Deny
       match: {verbs: [patch], apiGroups: [""], resources: [configmaps]}`);
@@ -316,7 +302,7 @@ describe('an approval is good for what was approved, once', { timeout: 240_000 }
     }
     refused(await scene.ask(path(name), patch({ data: { a: 'c' } })), 'SP_POLICY_DENIED', /frozen/);
     assert.equal((await people.get(scene.namespace, held.metadata.name)).status?.uses, undefined);
-    await scene.policy(RULES);
+    await scene.policy(WRITES_WAIT);
   });
 });
 

@@ -6,14 +6,7 @@ import { guardOfTests } from '../gateway/gateway-process.ts';
 import { type Answer, type Asked, Scene } from '../gateway/scene.ts';
 import { ApiServerProcess } from '../kubernetes/api-server-process.ts';
 import { People } from './people.ts';
-
-const RULES = `
-    - name: look
-      action: Allow
-      match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
-    - name: writes
-      action: RequireApproval
-      match: {verbs: [create, update, patch, delete], apiGroups: ["*"], resources: ["*"]}`;
+import { WRITES_WAIT } from './writes-wait.ts';
 
 /** With an API server of its own, from which things are taken away. */
 describe('approvals, when what they stand on is gone', { timeout: 200_000 }, () => {
@@ -25,7 +18,7 @@ describe('approvals, when what they stand on is gone', { timeout: 200_000 }, () 
 
   before(async () => {
     cluster = await startCluster();
-    scene = await Scene.open('outages', { rules: RULES, cluster });
+    scene = await Scene.open('outages', { rules: WRITES_WAIT, cluster });
     people = new People(cluster);
   });
   after(async () => {

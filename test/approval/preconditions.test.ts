@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { ApprovalRequest } from '../../src/approval/approval-request.generated.ts';
-import { sharedCluster } from '../cluster/cluster.ts';
-import { type Answer, type Asked, Scene } from '../gateway/scene.ts';
-import { WireTap } from '../gateway/wire-tap.ts';
+import type { Answer, Asked, Scene } from '../gateway/scene.ts';
 import { People } from './people.ts';
 import { configMap, deleteOptions, limitRange } from './protobuf.ts';
+import { TappedScene } from './tapped-scene.ts';
 
-const RULES = `
-    - name: look
-      action: Allow
-      match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
-    - name: writes
-      action: RequireApproval
-      match: {verbs: [create, update, patch, delete, deletecollection], apiGroups: ["*"], resources: ["*", "*/*"]}`;
 const JSON_TYPE = ['Content-Type', 'application/json'];
 const MERGE = ['Content-Type', 'application/merge-patch+json'];
 const JSON_PATCH = ['Content-Type', 'application/json-patch+json'];
@@ -23,22 +15,15 @@ const PROTOBUF = ['Content-Type', 'application/vnd.kubernetes.protobuf'];
 describe('what is approved meets what the person saw, or nothing', { timeout: 240_000 }, () => {
   let scene: Scene;
   let people: People;
-  let tap: WireTap;
-  let meddle: (text: string) => Promise<'Pass' | 'Drop'> | undefined = () => undefined;
+  let tapped: TappedScene;
   let counter = 0;
 
   before(async () => {
-    const cluster = await sharedCluster();
-    tap = await WireTap.start(cluster, (text) => meddle(text));
-    const adjust = (configuration: { upstream: { kubeconfig: string } }): void =>
-      tap.divert(configuration.upstream.kubeconfig, cluster);
-    scene = await Scene.open('meets', { rules: RULES, cluster, adjust });
+    tapped = await TappedScene.open('meets');
+    scene = tapped.scene;
     people = new People(scene.cluster);
   });
-  after(async () => {
-    await scene?.close();
-    await tap?.close();
-  });
+  after(() => tapped?.close());
 
   const maps = (name = ''): string =>
     `/api/v1/namespaces/${scene.namespace}/configmaps${name === '' ? '' : `/${name}`}`;
@@ -74,7 +59,7 @@ describe('what is approved meets what the person saw, or nothing', { timeout: 24
   const asksWhile = async (target: string, asked: Asked, happens: () => Promise<unknown>): Promise<Answer> => {
     const path = target.split('?', 1)[0]!;
     let happened = false;
-    meddle = (text) => {
+    tapped.meddle = (text) => {
       const line = text.slice(0, text.indexOf('\r\n'));
       const isForward = line.startsWith(`${asked.method} ${path}`) && text.includes('sallyport.dev%2Fapproved');
       if (happened || !isForward) return undefined;
@@ -86,7 +71,7 @@ describe('what is approved meets what the person saw, or nothing', { timeout: 24
       assert.ok(happened, `nothing was forwarded: ${answer.body}`);
       return answer;
     } finally {
-      meddle = () => undefined;
+      tapped.meddle = () => undefined;
     }
   };
   const voided = (answer: Answer, what: string): void => {
