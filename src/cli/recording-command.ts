@@ -3,7 +3,7 @@ import { catalogue } from '../recording/reading/catalogue.ts';
 import { harmlessJSON } from '../recording/reading/escaping.ts';
 import { describeHit, search } from '../recording/reading/search.ts';
 import { timeline } from '../recording/reading/timeline.ts';
-import { linesOf } from '../recording/stored-recording.ts';
+import { linesOf } from '../recording/timeline-lines.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 import { requireRecording, STORE_OPTIONS, STORE_USAGE, timeOption, withStore } from './recording-store.ts';
 import { table } from './table.ts';
@@ -104,8 +104,8 @@ async function runShow(args: readonly string[], io: CommandIO): Promise<void> {
   await withStore(values, io, async (storage) => {
     await requireRecording(storage, name);
     if (output === 'json') {
-      for await (const { seq, hash, line } of linesOf(storage, name))
-        io.stdout(`${harmlessJSON({ seq, ...line, hash })}\n`);
+      for await (const { seq, hash, line, chain } of linesOf(storage, name))
+        io.stdout(`${harmlessJSON({ ...(chain !== undefined && { chain }), seq, ...line, hash })}\n`);
       return;
     }
     for await (const text of timeline(linesOf(storage, name), { bodies: values.bodies === true })) io.stdout(text);

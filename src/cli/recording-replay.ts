@@ -1,7 +1,8 @@
 import type { Line } from '../recording/line.ts';
 import { asciicast } from '../recording/reading/asciicast.ts';
 import { play, RESTORED } from '../recording/reading/playback.ts';
-import { linesOf, type NumberedLine } from '../recording/stored-recording.ts';
+import type { NumberedLine } from '../recording/stored-recording.ts';
+import { linesOf } from '../recording/timeline-lines.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 import { requireRecording, STORE_OPTIONS, STORE_USAGE, withStore } from './recording-store.ts';
 

@@ -10,7 +10,7 @@ import { decodeData } from '../recording/line.ts';
 import { compareAnswers } from '../recording/rerun/comparison.ts';
 import { type Known, resolveIdentities } from '../recording/rerun/identities.ts';
 import { type Step, stepsOf, type Values } from '../recording/rerun/step.ts';
-import { linesOf } from '../recording/stored-recording.ts';
+import { linesOf } from '../recording/timeline-lines.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 import { maskJson, maskPlainText } from './mask-tree.ts';
 import { plain } from './recording-replay.ts';

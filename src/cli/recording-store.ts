@@ -3,7 +3,7 @@ import type { PublicConfiguration } from '../identity/session-endpoint.ts';
 import { configurationOf, openStorage } from '../recording/storage/open.ts';
 import type { Storage } from '../recording/storage/storage.ts';
 import { StorageError } from '../recording/storage/storage.ts';
-import { readManifest, segmentsOf } from '../recording/stored-recording.ts';
+import { contentOf } from '../recording/stored-recording.ts';
 import { CommandError, type CommandIO, usageError } from './command-io.ts';
 import { connect, personToken, readSignInFlags, SIGN_IN_OPTIONS, SIGN_IN_USAGE } from './credential-command.ts';
 import { GatewayStorage } from './gateway-storage.ts';
@@ -83,8 +83,8 @@ const NO_SIGN_IN: PublicConfiguration = { audience: '', signIn: [], agents: [], 
 export async function requireRecording(storage: Storage, name: string): Promise<void> {
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name))
     throw usageError(`${JSON.stringify(name)} is no name of a recording`);
-  if ((await readManifest(storage, name)) !== undefined) return;
-  if ((await segmentsOf(storage, name)).length > 0) return;
+  const { manifests, chains, segments } = await contentOf(storage, name);
+  if (manifests.length > 0 || chains.size > 0 || segments) return;
   throw new CommandError(`there is no recording ${name} in ${storage.locator}`);
 }
 

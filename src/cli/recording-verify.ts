@@ -7,7 +7,8 @@ import { layout, RECORDING_NAME } from '../recording/segment.ts';
 import { readPublicKeys } from '../recording/signing-key.ts';
 import { FilesystemStorage } from '../recording/storage/filesystem.ts';
 import type { Storage } from '../recording/storage/storage.ts';
-import { type RecordingFiles, verifyRecording, verifySuccession } from '../recording/verify.ts';
+import { type RecordingFiles, verifySuccession } from '../recording/verify.ts';
+import { verifyStored } from '../recording/verify-joint.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
 import { STORE_OPTIONS, STORE_USAGE, withStore } from './recording-store.ts';
 
@@ -42,7 +43,7 @@ export async function runVerify(args: readonly string[], io: CommandIO): Promise
     const given = (values.key ?? []).map(readKeys);
     const reports: VerifyReport[] = [];
     const check = async (files: RecordingFiles, keys: ReadonlyMap<string, KeyObject>): Promise<void> => {
-      const report = await verifyRecording(files, (id) => keys.get(id));
+      const report = await verifyStored(files, (id) => keys.get(id));
       reports.push(report);
       sound &&= report.sound;
       if (output === 'text') io.stdout(describe(report));
@@ -80,9 +81,14 @@ export async function runVerify(args: readonly string[], io: CommandIO): Promise
 
 function describe(report: VerifyReport): string {
   const { recording, sound, state, segments, lines, bytes, findings, findingCount, unknownOutcomes, keyID } = report;
-  const lead = `${escapeLine(recording)}: ${segments} segments, ${lines} lines, ${bytes} bytes`;
+  const parts = report.chains === undefined ? '' : `${report.chains.length} chains, `;
+  const lead = `${escapeLine(recording)}: ${parts}${segments} segments, ${lines} lines, ${bytes} bytes`;
   const signed = keyID === undefined ? '' : `, signed by ${keyID}`;
   const unknown = unknownOutcomes === 0 ? '' : `; the outcome of ${unknownOutcomes} requests is not known`;
+  if (sound && state === 'Open' && keyID !== undefined) {
+    const unnamed = report.unnamed!.map((chain) => escapeLine(chain)).join(', ');
+    return `OPEN     ${lead}${signed}; sound as far as it goes. No manifest names ${unnamed} yet: open, or put there${unknown}\n`;
+  }
   if (sound && state === 'Open') return `OPEN     ${lead}; sound as far as it goes, not sealed${unknown}\n`;
   if (sound) return `SOUND    ${lead}${signed}${state === 'Incomplete' ? '; Incomplete' : ''}${unknown}\n`;
   const more = findingCount - findings.length;
@@ -136,12 +142,25 @@ async function storedFiles(storage: Storage, name: string): Promise<RecordingFil
   return { name, list: async () => files, read: (file) => storage.get(prefix + file) };
 }
 
+/** Files, those of chains with their folder; parts of open segments are none. */
+function filesBelow(path: string): string[] {
+  const found: string[] = [];
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.name.endsWith('.open')) continue;
+    if (!entry.isDirectory()) found.push(entry.name);
+    else
+      for (const file of readdirSync(join(path, entry.name)))
+        if (!file.endsWith('.open')) found.push(`${entry.name}/${file}`);
+  }
+  return found;
+}
+
 /** A recording's folder, wherever it was copied to. */
 function folderOf(folder: string): RecordingFiles {
   const path = resolve(folder);
   return {
     name: basename(path),
-    list: async () => readdirSync(path).filter((file) => !file.endsWith('.open')),
+    list: async () => filesBelow(path),
     read: (file) => createReadStream(join(path, file), { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>,
   };
 }

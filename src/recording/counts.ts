@@ -15,3 +15,12 @@ export function countLine(counts: RecordingCounts, line: Line): RecordingCounts 
     dropped: counts.dropped,
   };
 }
+
+export function sumCounts(a: RecordingCounts, b: RecordingCounts): RecordingCounts {
+  return {
+    requests: a.requests + b.requests,
+    denied: a.denied + b.denied,
+    masked: a.masked + b.masked,
+    dropped: a.dropped + b.dropped,
+  };
+}

@@ -34,6 +34,12 @@ export interface VerifyReport {
   /** Of the manifest's file, and what it says of the recording that its replica sealed before. */
   readonly manifestSHA256: string | undefined;
   readonly predecessor: { readonly name: string; readonly sha256: string } | undefined;
+  /** Where it has several: each chain for itself. What they found stands among `findings` too, with the chain before the file. */
+  readonly chains?: readonly VerifyReport[];
+  /** Of manifests that a further one followed: what each names as its predecessor counts too. */
+  readonly earlier?: readonly Pick<VerifyReport, 'manifestSHA256' | 'predecessor'>[];
+  /** Chains that no manifest names: open, ended a moment ago, or put there. */
+  readonly unnamed?: readonly string[];
 }
 
 const MOST_FINDINGS = 100;

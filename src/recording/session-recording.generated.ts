@@ -28,7 +28,7 @@ export interface SessionRecordingSpec {
   readonly user: SessionRecordingUser;
   /** What else is known of the caller. */
   readonly caller: SessionRecordingCaller;
-  /** The gateway's replica that writes it. */
+  /** The gateway's replica that began it. */
   readonly replica: string;
   /** When it began. RFC 3339. */
   readonly startTime: string;
@@ -69,10 +69,14 @@ export interface SessionRecordingStatus {
   readonly conditions?: readonly SessionRecordingStatusCondition[];
   /** Of what is recorded. */
   readonly counts?: SessionRecordingStatusCounts;
-  /** Number of the last line. */
+  /** Number of the last line; of all chains together, where it has several. */
   readonly lines?: number;
   /** Hash of the last line. */
   readonly chainHead?: string;
+  /** What each replica wrote of a session or CI run, by the name of its chain. Of many the youngest. */
+  readonly chains?: Readonly<Record<string, SessionRecordingStatusChains>>;
+  /** How often it was sealed: anew when a session goes on whose chains had all ended. */
+  readonly seals?: number;
   /** Where it is, as sallyport recording takes it. */
   readonly location?: string;
   /** When it ended. RFC 3339. */
@@ -98,6 +102,30 @@ export interface SessionRecordingStatusCondition {
 
 /** Of what is recorded. */
 export interface SessionRecordingStatusCounts {
+  /** Requests that ended. */
+  readonly requests?: number;
+  /** Of them refused by the gateway. */
+  readonly denied?: number;
+  /** Values that were masked. */
+  readonly masked?: number;
+  /** Lines that could not be kept (mode BestEffort). */
+  readonly dropped?: number;
+}
+
+/** One replica's chain of lines. */
+export interface SessionRecordingStatusChains {
+  /** The gateway's replica that writes it. */
+  readonly replica?: string;
+  /** Number of its last line. */
+  readonly lines?: number;
+  /** Hash of its last line. */
+  readonly chainHead?: string;
+  /** Of what is recorded in it. */
+  readonly counts?: SessionRecordingStatusChainsCounts;
+}
+
+/** Of what is recorded in it. */
+export interface SessionRecordingStatusChainsCounts {
   /** Requests that ended. */
   readonly requests?: number;
   /** Of them refused by the gateway. */

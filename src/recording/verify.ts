@@ -60,17 +60,18 @@ export async function verifyRecording(
  * @returns a line for each
  */
 export function verifySuccession(reports: readonly VerifyReport[]): string[] {
-  const known = new Map(reports.map((report) => [report.recording, report]));
+  const all = reports.flatMap((report) => [report, ...(report.chains ?? [])]);
+  const known = new Map(all.map((each) => [each.recording, [each, ...(each.earlier ?? [])]]));
   const missed: string[] = [];
-  for (const { recording, predecessor } of reports) {
-    if (predecessor === undefined) continue;
-    const before = known.get(predecessor.name);
-    if (before === undefined) {
-      missed.push(
-        `${predecessor.name} is not there, which ${recording} names: it was removed, or its retention has ended`,
-      );
-    } else if (before.manifestSHA256 !== predecessor.sha256) {
-      missed.push(`${predecessor.name} has another manifest than the one that ${recording} names`);
+  for (const { recording, predecessor, earlier = [] } of all) {
+    for (const named of [predecessor, ...earlier.map((each) => each.predecessor)]) {
+      if (named === undefined) continue;
+      const before = known.get(named.name);
+      if (before === undefined) {
+        missed.push(`${named.name} is not there, which ${recording} names: it was removed, or its retention has ended`);
+      } else if (!before.some(({ manifestSHA256 }) => manifestSHA256 === named.sha256)) {
+        missed.push(`${named.name} has another manifest than the one that ${recording} names`);
+      }
     }
   }
   return missed;

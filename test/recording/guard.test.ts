@@ -41,4 +41,26 @@ describe('the guard of the index of recordings inside the API server', { timeout
     assert.equal((await bench.send(agent, 'DELETE', `${path}/one`)).status, 403);
     assert.equal((await bench.send(admin, 'DELETE', `${path}/one`)).status, 200);
   });
+
+  it('lets what is sealed change by being sealed again alone, and never take lines back', async () => {
+    const spec = {
+      user: { username: 'alice' },
+      caller: { method: 'x', issuer: 'y' },
+      replica: 'r',
+      startTime: '2026-01-02T03:04:05Z',
+    };
+    const object = { apiVersion: 'sallyport.dev/v1alpha1', kind: 'SessionRecording', metadata: { name: 'two' }, spec };
+    assert.equal((await bench.send(gateway, 'POST', path, object)).status, 201);
+    const says = async (status: Record<string, unknown>): Promise<number> =>
+      (await bench.send(gateway, 'PATCH', `${path}/two/status`, { status }, merge)).status;
+    const chains = { a: { replica: 'r', lines: 4 } };
+    assert.equal(await says({ phase: 'Open', lines: 3, chains }), 200);
+    assert.equal(await says({ phase: 'Sealed', lines: 4, seals: 1 }), 200);
+    assert.equal(await says({ phase: 'Open' }), 422, 'what another replica meant to say before');
+    assert.equal(await says({ lines: 9 }), 422);
+    assert.equal(await says({ lines: 3, seals: 2 }), 422);
+    assert.equal(await says({ phase: 'Sealed', lines: 9, seals: 2 }), 200);
+    assert.equal(await says({ phase: 'Sealed', lines: 9, seals: 1 }), 422);
+    assert.equal((await bench.send(gateway, 'DELETE', `${path}/two`)).status, 200);
+  });
 });

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { SAMPLE_IDENTITY, type SampleRecording, sampleRecording } from '../../src/recording/cases/sample-recording.ts';
+import {
+  bytesIn,
+  SAMPLE_IDENTITY,
+  type SampleRecording,
+  sampleRecording,
+} from '../../src/recording/cases/sample-recording.ts';
+import { JOINT_FORMAT, type JointChain, sealJointManifest } from '../../src/recording/joint-manifest.ts';
 import { newSigningKey, publicPEM, readSigningKey } from '../../src/recording/signing-key.ts';
+import { verifyStored } from '../../src/recording/verify-joint.ts';
 
 const missing = ['python3', 'zstd', 'openssl'].find((program) => spawnSync(program, ['--help']).error !== undefined);
 
@@ -21,11 +29,49 @@ describe('a verifier that knows docs/recording.md alone', { skip: missing && `${
   });
   after(() => rmSync(folder, { recursive: true }));
 
+  /** Two chains under one manifest, and a third one under a further manifest. */
+  async function several(): Promise<Map<string, Buffer>> {
+    const { name: recording, user, caller } = SAMPLE_IDENTITY;
+    const files = new Map<string, Buffer>();
+    const chains: JointChain[] = [];
+    let previous: string | undefined;
+    for (const [number, added] of [['a', 'b'], ['c']].entries()) {
+      for (const name of added) {
+        const identity = { ...SAMPLE_IDENTITY, name: `${recording}.${name}`, replica: name };
+        const chain = await sampleRecording(key, { segments: 2, requests: 10, identity });
+        for (const [file, bytes] of chain.files) files.set(`${name}/${file}`, bytes);
+        const { state, reason, endTime, segments, lines, hash, counts } = chain.manifest;
+        const manifestSHA256 = sha256(chain.files.get('manifest.json')!);
+        const { startTime } = identity;
+        const known = { name, replica: name, state, reason, startTime, endTime, lines, hash, counts, manifestSHA256 };
+        chains.push({ ...known, segments: segments.length });
+      }
+      const { state, reason, endTime, counts } = chains.at(-1)!;
+      const file = sealJointManifest(
+        {
+          format: JOINT_FORMAT,
+          recording: { name: recording, user, caller, startTime: SAMPLE_IDENTITY.startTime },
+          number: number + 1,
+          ...{ state, reason, endTime, counts, chains, previous },
+          lines: chains.reduce((sum, { lines }) => sum + lines, 0),
+          sealedBy: 'a',
+        },
+        key,
+      );
+      previous = sha256(file);
+      files.set(number === 0 ? 'manifest.json' : 'manifest-000002.json', file);
+    }
+    return files;
+  }
+
   function verify(files: ReadonlyMap<string, Buffer>): { code: number | null; output: string } {
     const recording = join(folder, SAMPLE_IDENTITY.name);
     rmSync(recording, { recursive: true, force: true });
     mkdirSync(recording);
-    for (const [name, bytes] of files) writeFileSync(join(recording, name), bytes);
+    for (const [name, bytes] of files) {
+      mkdirSync(dirname(join(recording, name)), { recursive: true });
+      writeFileSync(join(recording, name), bytes);
+    }
     const script = join(import.meta.dirname, 'verify.py');
     const run = spawnSync('python3', [script, recording, join(folder, 'key.pem')], { encoding: 'utf8' });
     return { code: run.status, output: run.stdout + run.stderr };
@@ -43,6 +89,28 @@ describe('a verifier that knows docs/recording.md alone', { skip: missing && `${
     }
   });
 
+  it('finds a recording of several chains sound, and every byte that is changed in it, with the chain that it is in', async () => {
+    const files = await several();
+    assert.deepEqual(verify(files), { code: 0, output: '' });
+    const ours = await verifyStored(
+      {
+        name: SAMPLE_IDENTITY.name,
+        list: async () => [...files.keys()],
+        read: (file) => bytesIn(files.get(file)!, 1_000),
+      },
+      (id) => (id === key.id ? key.publicKey : undefined),
+    );
+    assert.deepEqual([ours.findings, ours.state, ours.chains?.length], [[], 'Complete', 3]);
+    for (const [name, bytes] of files) {
+      const at = Math.floor(bytes.length / 2);
+      const { code, output } = verify(new Map([...files, [name, Buffer.from(bytes.with(at, bytes[at]! ^ 1))]]));
+      assert.equal(code, 1, `${name}: ${output}`);
+    }
+    const without = (gone: string) => new Map([...files].filter(([name]) => !name.startsWith(gone)));
+    assert.match(verify(without('b/')).output, /^b: is missing/m);
+    assert.match(verify(without('manifest-000002')).output, /^c: is named by no manifest/m);
+  });
+
   it('finds a removed segment, and one that was added', () => {
     const [first] = sample.files.keys();
     const without = new Map([...sample.files].filter(([name]) => name !== first));
@@ -51,3 +119,7 @@ describe('a verifier that knows docs/recording.md alone', { skip: missing && `${
     assert.match(verify(more).output, /000004\.jsonl\.zst: is not in the manifest/);
   });
 });
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -16,7 +16,8 @@ class CountingServer {
   patches = 0;
   deletes = 0;
 
-  readonly own: Pick<Own, 'create' | 'patchStatus' | 'list' | 'delete'> = {
+  readonly own: Pick<Own, 'create' | 'get' | 'patchStatus' | 'list' | 'delete'> = {
+    get: async (_kind, { name }) => this.objects.get(name),
     create: async (_kind, draft) => {
       this.creates += 1;
       const object = { metadata: { name: draft.name, uid: draft.name, resourceVersion: '1' } } as unknown as OwnObject;

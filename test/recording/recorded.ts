@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { bytesIn } from '../../src/recording/cases/sample-recording.ts';
 import type { VerifyReport } from '../../src/recording/finding.ts';
 import type { EventLine, FrameLine, Line } from '../../src/recording/line.ts';
 import { decodeData } from '../../src/recording/line.ts';
 import { readPublicKeys } from '../../src/recording/signing-key.ts';
-import { verifyRecording } from '../../src/recording/verify.ts';
+import { verifyStored as verify } from '../../src/recording/verify-joint.ts';
 import { unpackSegment } from '../../src/recording/zstd-frames.ts';
 import type { GatewayProcess } from '../gateway/gateway-process.ts';
 
@@ -53,13 +53,18 @@ export function storedRecordings(gateway: GatewayProcess): string[] {
   return existsSync(root) ? readdirSync(root).sort(byName) : [];
 }
 
-/** Lines of a sealed recording. */
+/** Files of a recording, those of its chains with their folder. */
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => !file.includes('.open') && statSync(join(folder, file)).isFile())
+    .sort(byName);
+}
+
+/** Lines of a sealed recording, chain after chain. */
 export async function storedLines(gateway: GatewayProcess, name: string): Promise<Line[]> {
   const folder = join(storeOf(gateway), 'recordings', name);
   const lines: Line[] = [];
-  for (const file of readdirSync(folder)
-    .filter((one) => one.endsWith('.jsonl.zst'))
-    .sort(byName)) {
+  for (const file of filesOf(folder).filter((one) => one.endsWith('.jsonl.zst'))) {
     for await (const piece of unpackSegment(bytesIn(readFileSync(join(folder, file)), 1 << 16))) {
       for (const line of piece.toString('utf8').split('\n').slice(0, -1)) lines.push(JSON.parse(line) as Line);
     }
@@ -70,14 +75,14 @@ export async function storedLines(gateway: GatewayProcess, name: string): Promis
 /** Verifies a sealed recording with the keys that the gateway put into the store. */
 export async function verifyStored(gateway: GatewayProcess, name: string): Promise<VerifyReport> {
   const folder = join(storeOf(gateway), 'recordings', name);
-  const keys = readdirSync(join(storeOf(gateway), 'keys')).map((file) =>
-    readFileSync(join(storeOf(gateway), 'keys', file), 'utf8'),
-  );
+  const keys = readdirSync(join(storeOf(gateway), 'keys'))
+    .filter((file) => file.endsWith('.pem'))
+    .map((file) => readFileSync(join(storeOf(gateway), 'keys', file), 'utf8'));
   const known = readPublicKeys(keys.join('\n'));
-  const report = await verifyRecording(
+  const report = await verify(
     {
       name,
-      list: async () => readdirSync(folder),
+      list: async () => filesOf(folder),
       read: (file) => bytesIn(readFileSync(join(folder, file)), 1 << 16),
     },
     (id) => known.get(id),

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 
-TYPE = "application/vnd.sallyport.recording-manifest.v1+json"
+ONE = "application/vnd.sallyport.recording-manifest.v1+json"
+SEVERAL = "application/vnd.sallyport.recording-manifest.v2+json"
 HASH = re.compile(rb',"hash":"([0-9a-f]{64})"}$')
 SEQ = re.compile(rb'^{"seq":([1-9][0-9]*),')
 
@@ -24,8 +25,13 @@ def problem(where, what):
     problems.append(f"{where}: {what}")
 
 
-def manifest_of(folder, public_key):
-    with open(os.path.join(folder, "manifest.json"), "rb") as file:
+def digest_of(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def manifest_of(folder, public_key, name, type_):
+    with open(os.path.join(folder, name), "rb") as file:
         raw = file.read()
     envelope = json.loads(raw)
     signature = envelope["signatures"][0]
@@ -35,19 +41,19 @@ def manifest_of(folder, public_key):
         "signatures": [{"keyid": signature["keyid"], "sig": signature["sig"]}],
     }
     if json.dumps(again, separators=(",", ":")).encode() + b"\n" != raw:
-        problem("manifest.json", "does not stand there as it is written")
+        problem(name, "does not stand there as it is written")
     payload = base64.b64decode(envelope["payload"], validate=True)
     sig = base64.b64decode(signature["sig"], validate=True)
     if base64.b64encode(payload).decode() != envelope["payload"] or base64.b64encode(sig).decode() != signature["sig"]:
-        problem("manifest.json", "base64 in another spelling")
-    if envelope["payloadType"] != TYPE:
-        problem("manifest.json", "another payloadType")
+        problem(name, "base64 in another spelling")
+    if envelope["payloadType"] != type_:
+        problem(name, "another payloadType")
     der = subprocess.run(
         ["openssl", "pkey", "-pubin", "-in", public_key, "-outform", "DER"], check=True, capture_output=True
     ).stdout
     if hashlib.sha256(der).hexdigest()[:32] != signature["keyid"]:
-        problem("manifest.json", "signed by another key")
-    signed = f"DSSEv1 {len(TYPE)} {TYPE} {len(payload)} ".encode() + payload
+        problem(name, "signed by another key")
+    signed = f"DSSEv1 {len(type_)} {type_} {len(payload)} ".encode() + payload
     with tempfile.TemporaryDirectory() as scratch:
         names = [os.path.join(scratch, name) for name in ("message", "sig")]
         for name, content in zip(names, (signed, sig)):
@@ -55,13 +61,53 @@ def manifest_of(folder, public_key):
                 file.write(content)
         command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public_key, "-rawin", "-in", names[0], "-sigfile", names[1]]
         if subprocess.run(command, capture_output=True).returncode != 0:
-            problem("manifest.json", "the signature does not hold")
+            problem(name, "the signature does not hold")
     return json.loads(payload)
 
 
 def verify(folder, public_key):
-    manifest = manifest_of(folder, public_key)
     name = os.path.basename(os.path.abspath(folder))
+    with open(os.path.join(folder, "manifest.json"), "rb") as file:
+        several = SEVERAL.encode() in file.read(200)
+    if several or any(os.path.isdir(os.path.join(folder, entry)) for entry in os.listdir(folder)):
+        verify_several(folder, public_key, name)
+    else:
+        verify_chain(folder, public_key, name)
+
+
+def verify_several(folder, public_key, name):
+    files = sorted(entry for entry in os.listdir(folder) if not os.path.isdir(os.path.join(folder, entry)))
+    before, before_file = None, None
+    for number in range(1, len(files) + 1):
+        file = "manifest.json" if number == 1 else f"manifest-{number:06d}.json"
+        if file not in files:
+            problem(file, "is missing")
+            continue
+        manifest = manifest_of(folder, public_key, file, SEVERAL)
+        if manifest["recording"]["name"] != name or manifest["number"] != number:
+            problem(file, "of another recording, or another one of its manifests")
+        if before is not None:
+            if manifest["previous"] != digest_of(os.path.join(folder, before_file)):
+                problem(file, "another manifest before it")
+            named = {(chain["name"], chain["manifestSHA256"]) for chain in manifest["chains"]}
+            for chain in before["chains"]:
+                if (chain["name"], chain["manifestSHA256"]) not in named:
+                    problem(file, f"does not name {chain['name']} any more")
+        before, before_file = manifest, file
+    for chain in before["chains"]:
+        place = os.path.join(folder, chain["name"])
+        if not os.path.exists(os.path.join(place, "manifest.json")):
+            problem(chain["name"], "is missing, or its manifest is")
+            continue
+        if digest_of(os.path.join(place, "manifest.json")) != chain["manifestSHA256"]:
+            problem(chain["name"], "has another manifest")
+        verify_chain(place, public_key, f"{name}.{chain['name']}")
+    for entry in set(os.listdir(folder)) - set(files) - {chain["name"] for chain in before["chains"]}:
+        problem(entry, "is named by no manifest")
+
+
+def verify_chain(folder, public_key, name):
+    manifest = manifest_of(folder, public_key, "manifest.json", ONE)
     if manifest["recording"]["name"] != name:
         problem("manifest.json", "of another recording")
     listed = {segment["name"] for segment in manifest["segments"]}

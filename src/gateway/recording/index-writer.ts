@@ -1,10 +1,12 @@
 import { isStatus } from '../../kubernetes/api-error.ts';
+import { NO_COUNTS, sumCounts } from '../../recording/counts.ts';
 import type { RecordingCounts, RecordingIdentity } from '../../recording/line.ts';
+import { chainName, recordingOf } from '../../recording/segment.ts';
 import type { SessionRecordingSpec, SessionRecordingStatus } from '../../recording/session-recording.generated.ts';
 import type { Own, OwnObject } from '../../upstream/own.ts';
 
 export interface IndexWriterOptions {
-  readonly own: Pick<Own, 'create' | 'patchStatus' | 'list' | 'delete'>;
+  readonly own: Pick<Own, 'create' | 'get' | 'patchStatus' | 'list' | 'delete'>;
   /** Milliseconds; a tenth more or less, so that replicas and recordings do not write at once. */
   readonly statusInterval: number;
   readonly maxObjects: number;
@@ -32,8 +34,15 @@ interface Entry {
   written: string;
   dueAt: number;
   final: SessionRecordingStatus | undefined;
+  /** This replica's chain has ended, and another one's has not: what is said of it once more is the last word from here. */
+  leaving: boolean;
+  /** What the object says of the chains of a recording, this replica's and others'. */
+  seen: NonNullable<SessionRecordingStatus['chains']>;
   failures: number;
 }
+
+/** Chains that an object names: a session has one for each replica and stretch of work. */
+export const MOST_CHAINS_SHOWN = 64;
 
 const LOOK_EVERY = 1_000;
 const CLEAN_EVERY = 60_000;
@@ -72,12 +81,14 @@ export class IndexWriter {
   /** A recording has begun, or goes on after a restart. */
   opened(recording: IndexedRecording): void {
     if (this.#entries.size >= MOST_ENTRIES) return;
-    this.#entries.set(recording.identity.name, {
+    this.#entries.set(recordingOf(recording.identity.name), {
       recording,
       state: 'ToCreate',
       written: '',
       dueAt: 0,
       final: undefined,
+      leaving: false,
+      seen: {},
       failures: 0,
     });
   }
@@ -95,12 +106,20 @@ export class IndexWriter {
     entry.dueAt = 0;
   }
 
+  /** A chain has ended whose recording may go on at another replica. */
+  left(chain: string): void {
+    const entry = this.#entries.get(recordingOf(chain));
+    if (entry === undefined || entry.recording.identity.name !== chain) return;
+    entry.leaving = true;
+    entry.dueAt = 0;
+  }
+
   /** Writes what is due, for so long. @param deadline milliseconds */
   async stop(deadline: number): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     const end = performance.now() + deadline;
     const left = (): boolean =>
-      [...this.#entries.values()].some((entry) => entry.final !== undefined && entry.failures === 0);
+      [...this.#entries.values()].some((entry) => (entry.final !== undefined || entry.leaving) && entry.failures === 0);
     while ((left() || this.#writing > 0) && performance.now() < end) {
       this.#look();
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -128,9 +147,12 @@ export class IndexWriter {
     for (const [name, entry] of this.#entries) {
       if (this.#writing >= PARALLEL || this.#stopped) return;
       if (entry.dueAt > now) continue;
-      const status = entry.final ?? this.#status(entry.recording);
+      const status = entry.final ?? this.#status(entry);
       const text = JSON.stringify(status);
-      if (entry.state === 'Created' && text === entry.written) continue;
+      if (entry.state === 'Created' && text === entry.written) {
+        if (entry.leaving) this.#entries.delete(name);
+        continue;
+      }
       entry.dueAt = now + jittered(this.#options.statusInterval);
       this.#writing += 1;
       void this.#write(name, entry, status, text).finally(() => {
@@ -150,14 +172,15 @@ export class IndexWriter {
           if (entry.final !== undefined) this.#entries.delete(name);
           return;
         }
-        await this.#create(entry.recording.identity);
+        await this.#create(name, entry);
         entry.state = 'Created';
       }
-      await own.patchStatus('SessionRecording', { name }, { ...status });
+      entry.seen = chainsOf(await own.patchStatus('SessionRecording', { name }, { ...status }));
       entry.written = text;
       entry.failures = 0;
       // It may have been sealed while this was on its way.
       if (entry.final === status) this.#entries.delete(name);
+      else if (entry.leaving && entry.final === undefined) entry.dueAt = 0;
     } catch (error) {
       // Deleted by someone, or sealed by another replica: there is nothing to say any more.
       if (isStatus(error, 404) || isStatus(error, 422)) {
@@ -170,8 +193,9 @@ export class IndexWriter {
     }
   }
 
-  async #create(identity: RecordingIdentity): Promise<void> {
-    const { name, user, caller, replica, startTime } = identity;
+  async #create(name: string, entry: Entry): Promise<void> {
+    const { own } = this.#options;
+    const { user, caller, replica, startTime } = entry.recording.identity;
     const { uid, username } = user;
     const known = caller as SessionRecordingSpec['caller'];
     const spec: SessionRecordingSpec = {
@@ -181,14 +205,17 @@ export class IndexWriter {
       startTime,
     };
     try {
-      await this.#options.own.create('SessionRecording', { name, content: { spec } });
+      await own.create('SessionRecording', { name, content: { spec } });
       this.#objects += 1;
     } catch (error) {
       if (!isStatus(error, 409)) throw error;
+      // Another replica was first: what it says of its own chain counts in what is said of all.
+      if (entry.recording.identity.name !== name) entry.seen = chainsOf(await own.get('SessionRecording', { name }));
     }
   }
 
-  #status({ counts, seq, hash }: IndexedRecording): SessionRecordingStatus {
+  #status({ recording, seen }: Entry): SessionRecordingStatus {
+    const { identity, counts, seq, hash } = recording;
     const { message } = this.#options.stored();
     const condition = {
       type: 'Stored' as const,
@@ -197,7 +224,19 @@ export class IndexWriter {
       message: message.slice(0, 1_024),
       lastTransitionTime: this.#storedSince,
     };
-    return { phase: 'Open', counts, lines: seq, chainHead: hash, conditions: [condition] };
+    const { chain } = chainName(identity.name) ?? {};
+    if (chain === undefined) return { phase: 'Open', counts, lines: seq, chainHead: hash, conditions: [condition] };
+    const others = Object.entries(seen)
+      .filter(([name]) => name !== chain)
+      .map(([, each]) => each);
+    const own = { replica: identity.replica, lines: seq, chainHead: hash, counts };
+    return {
+      phase: 'Open',
+      counts: others.map((each) => ({ ...NO_COUNTS, ...each.counts })).reduce(sumCounts, counts),
+      lines: others.reduce((sum, { lines = 0 }) => sum + lines, seq),
+      ...(others.length < MOST_CHAINS_SHOWN && { chains: { [chain]: own } }),
+      conditions: [condition],
+    };
   }
 
   async #clean(): Promise<void> {
@@ -217,6 +256,10 @@ export class IndexWriter {
       tooMany -= 1;
     }
   }
+}
+
+function chainsOf(object: OwnObject | undefined): Entry['seen'] {
+  return (object?.['status'] as SessionRecordingStatus | undefined)?.chains ?? {};
 }
 
 function endOf(object: OwnObject): number | undefined {

@@ -7,9 +7,10 @@ import type { Caller } from '../../identity/caller.ts';
 import type { SecretStore } from '../../identity/session-key.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
+import type { JointManifest } from '../../recording/joint-manifest.ts';
 import type { RecordingIdentity } from '../../recording/line.ts';
 import type { Manifest } from '../../recording/manifest.ts';
-import { layout } from '../../recording/segment.ts';
+import { chainName, layout, recordingOf } from '../../recording/segment.ts';
 import type { SessionRecordingStatus } from '../../recording/session-recording.generated.ts';
 import { Shipper } from '../../recording/shipping/shipper.ts';
 import { Siem } from '../../recording/siem/siem.ts';
@@ -17,10 +18,11 @@ import { Spool, type SpoolOptions } from '../../recording/spool/spool.ts';
 import { SpoolLocked } from '../../recording/spool/spool-lock.ts';
 import { checkStorage, openStorage, retentionOf } from '../../recording/storage/open.ts';
 import type { Storage } from '../../recording/storage/storage.ts';
-import { readManifest } from '../../recording/stored-recording.ts';
+import { storeIdentity } from '../../recording/store-identity.ts';
+import { readJointManifest, readManifest } from '../../recording/stored-recording.ts';
 import type { Own } from '../../upstream/own.ts';
 import type { Recorder } from '../pipeline.ts';
-import { IndexWriter } from './index-writer.ts';
+import { type IndexedRecording, IndexWriter, MOST_CHAINS_SHOWN } from './index-writer.ts';
 import { GatewayRecorder } from './recorder.ts';
 import { RecordingAccess } from './recording-access.ts';
 import { RecordingReader } from './recording-reader.ts';
@@ -159,6 +161,8 @@ export class Recording {
         ),
     });
     const describe = (manifest: Manifest, sha256: string): void => {
+      // Of a recording of several chains the index says what became of it as a whole.
+      if (chainName(manifest.recording.name) !== undefined) return;
       finalStatus(storage, manifest, sha256).then(
         (status) => index.sealed({ ...manifest, identity: manifest.recording, seq: manifest.lines }, status),
         (error: unknown) =>
@@ -193,6 +197,16 @@ export class Recording {
           );
           describe(manifest, sha256);
         },
+        joined: (manifest, sha256) => {
+          const { recording, chains, lines, reason, state } = manifest;
+          const said = { recording: recording.name, chains: chains.length, lines, reason, state };
+          log.info(said, 'a recording is sealed: the last of its chains has ended');
+          jointStatus(storage, manifest, sha256).then(
+            (status) => index.sealed(indexed(manifest), status),
+            (error: unknown) => log.warn({ error, recording: recording.name }, 'a manifest could not be read back'),
+          );
+        },
+        left: (chain) => index.left(chain),
         superseded: (manifest, rest) =>
           log.warn(
             { recording: manifest.recording.name, rest },
@@ -202,14 +216,16 @@ export class Recording {
           log.error({ recording, reason }, 'what the store has of a recording does not chain: left as it is'),
       },
     });
+    const store = await knownStore(storage, place.folder, log);
     const recordings = new Recordings({
       spool,
       replica,
+      store,
       idleTimeout: configuration.idleTimeout,
       maxDuration: configuration.maxDuration,
       maxOpen: configuration.maxOpen,
       onDropped: (lines) => metrics.recordingDropped.add(lines),
-      onLines: (recording, lines) => siem.take(recording, lines),
+      onLines: (recording, lines) => siem.take(recordingOf(recording), lines),
       onOpened: (recording) => index.opened(recording),
       onEnded: (recording) => shipper.grown(recording),
     });
@@ -296,6 +312,36 @@ async function replicaOf(spool: string): Promise<string> {
   return name;
 }
 
+const ASKED_AGAIN = 30_000;
+
+/**
+ * Which store this is, asked of it; kept beside the spool, since a store that is down is no reason to write a session into two
+ * recordings. Until it was reached once, it is asked again.
+ */
+async function knownStore(storage: Storage, spool: string, log: Logger): Promise<() => string | undefined> {
+  const path = join(spool, 'store');
+  const { locator } = storage;
+  let known = await readFile(path, 'utf8').then(
+    (text) => (text.startsWith(`${locator}\n`) ? text.slice(locator.length + 1).trim() : undefined),
+    () => undefined,
+  );
+  const ask = async (): Promise<void> => {
+    try {
+      known = await storeIdentity(storage, AbortSignal.timeout(5_000));
+      await writeFile(path, `${locator}\n${known}\n`, { mode: 0o600, flush: true });
+    } catch (error) {
+      if (known !== undefined) return;
+      log.warn(
+        { error },
+        'the store does not say which one it is: until it does each replica writes its own recordings',
+      );
+      setTimeout(() => void ask(), ASKED_AGAIN).unref();
+    }
+  };
+  await ask();
+  return () => known;
+}
+
 function storeCondition(shipper: Shipper | undefined): { ok: boolean; message: string } {
   if (shipper === undefined) return { ok: true, message: '' };
   const { failingFor, lastError } = shipper.status;
@@ -307,6 +353,41 @@ function storeCondition(shipper: Shipper | undefined): { ok: boolean; message: s
   };
 }
 
+function indexed(manifest: JointManifest): IndexedRecording {
+  const { recording, counts, lines, chains } = manifest;
+  return { identity: { ...recording, replica: chains[0]!.replica }, counts, seq: lines, hash: '' };
+}
+
+async function jointStatus(storage: Storage, manifest: JointManifest, sha256: string): Promise<SessionRecordingStatus> {
+  const { recording, state, counts, lines, chains, endTime, reason, number } = manifest;
+  const stored = await readJointManifest(storage, recording.name, number);
+  return {
+    phase: state === 'Complete' ? 'Sealed' : 'Incomplete',
+    counts,
+    lines,
+    // Of more than an object should name none is named: the manifest has them all.
+    chains: chains.length > MOST_CHAINS_SHOWN ? NONE : Object.fromEntries(chains.map(shown)),
+    seals: number,
+    location: locationOf(storage, recording.name),
+    endTime,
+    reason,
+    ...(stored !== undefined && {
+      signature: { keyID: stored.keyID, value: stored.signature, manifestSHA256: sha256 },
+    }),
+  };
+}
+
+/** In a merge patch: what is there goes. */
+const NONE = null as unknown as NonNullable<SessionRecordingStatus['chains']>;
+
+function shown({ name, replica, lines, hash, counts }: JointManifest['chains'][number]) {
+  return [name, { replica, lines, chainHead: hash, counts }] as const;
+}
+
+function locationOf(storage: Storage, name: string): string {
+  return `${storage.locator.replace(/\?.*$/, '').replace(/\/$/, '')}/${layout.recording(name)}`;
+}
+
 async function finalStatus(storage: Storage, manifest: Manifest, sha256: string): Promise<SessionRecordingStatus> {
   const { name }: RecordingIdentity = manifest.recording;
   const stored = await readManifest(storage, name);
@@ -315,7 +396,7 @@ async function finalStatus(storage: Storage, manifest: Manifest, sha256: string)
     counts: manifest.counts,
     lines: manifest.lines,
     chainHead: manifest.hash,
-    location: `${storage.locator.replace(/\?.*$/, '').replace(/\/$/, '')}/${layout.recording(name)}`,
+    location: locationOf(storage, name),
     endTime: manifest.endTime,
     reason: manifest.reason,
     ...(stored !== undefined && {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Caller } from '../../identity/caller.ts';
 import type { EndLine, EventLine, Line, RecordingIdentity, ResumeLine } from '../../recording/line.ts';
 import type { Spool } from '../../recording/spool/spool.ts';
@@ -9,6 +9,11 @@ import { SessionWriter } from './session-writer.ts';
 export interface RecordingsOptions {
   readonly spool: Spool;
   readonly replica: string;
+  /**
+   * The identity of the store: replicas that write into one store write one recording for each session and CI run, each its own chain of
+   * it. Undefined while it is not known: then what begins is this replica's alone.
+   */
+  readonly store?: (() => string | undefined) | undefined;
   /** Milliseconds without a request after which a recording ends. */
   readonly idleTimeout: number;
   /** Milliseconds after which a recording ends, and the session goes on in another one. */
@@ -27,7 +32,7 @@ const LOOK_EVERY = 1_000;
 
 /**
  * Which recording a caller's requests go to: one for each agent session, each run of a CI system, else for each caller and
- * stretch of work. A replica has recordings of its own; what is one session's is found by their `caller`.
+ * stretch of work. Of what is one session's or run's every replica writes a chain of its own, all under one name.
  */
 export class Recordings {
   readonly #options: RecordingsOptions;
@@ -104,10 +109,11 @@ export class Recordings {
   }
 
   #begin(caller: Caller): SessionWriter {
-    const { spool, replica, maxOpen, onDropped, onLines, onOpened } = this.#options;
+    const { spool, replica, store, maxOpen, onDropped, onLines, onOpened } = this.#options;
     if (this.#writers.size >= maxOpen) this.#endLongestUnused();
+    const shared = caller.session !== undefined || caller.run !== undefined ? store?.() : undefined;
     const identity: RecordingIdentity = {
-      name: nameFor(caller),
+      name: shared === undefined ? nameFor(caller) : chainNameFor(caller, shared, replica),
       replica,
       user: { username: caller.username, uid: caller.uid },
       caller: callerFields(caller),
@@ -172,17 +178,37 @@ function keyOf(username: string, uid: string, caller: RecordingIdentity['caller'
 
 /** Readable, an object's name, and never the same twice. */
 function nameFor(caller: Caller): string {
-  const from = caller.session ?? caller.agent ?? caller.username;
-  const slug = from
+  const slug = slugOf(caller.session ?? caller.agent ?? caller.username, 60);
+  return slug === '' ? random() : `${slug}-${random()}`;
+}
+
+/**
+ * What every replica calls a session's or run's recording without asking another, and behind the point a chain that nobody else has:
+ * the replica's name is for people, what is drawn tells its chains apart.
+ */
+function chainNameFor(caller: Caller, store: string, replica: string): string {
+  const key = keyOf(caller.username, caller.uid, callerFields(caller));
+  const digest = createHash('sha256').update(`${store}\n${key}`).digest('hex').slice(0, 12);
+  const slug = slugOf(caller.session ?? caller.agent ?? caller.username, 60);
+  const chain = slugOf(replica, 48);
+  return `${slug === '' ? '' : `${slug}-`}${base36(digest)}.${chain === '' ? '' : `${chain}-`}${random()}`;
+}
+
+function slugOf(text: string, most: number): string {
+  return text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '')
-    .slice(0, 60)
+    .slice(0, most)
     .replace(/-+$/, '');
-  const random = BigInt(`0x${randomBytes(6).toString('hex')}`)
-    .toString(36)
-    .padStart(10, '0');
-  return slug === '' ? random : `${slug}-${random}`;
+}
+
+function random(): string {
+  return base36(randomBytes(6).toString('hex'));
+}
+
+function base36(hex: string): string {
+  return BigInt(`0x${hex}`).toString(36).padStart(10, '0');
 }
 
 /** What is known of a request whose end nobody saw: its first event has the rest. */

@@ -1,15 +1,19 @@
-import { countLine, NO_COUNTS } from '../counts.ts';
+import { countLine, NO_COUNTS, sumCounts } from '../counts.ts';
 import type { RecordingCounts, RecordingIdentity } from '../line.ts';
-import { layout } from '../segment.ts';
+import { layout, manifestNumber } from '../segment.ts';
 import type { Storage } from '../storage/storage.ts';
-import { linesOf, readManifest } from '../stored-recording.ts';
+import { chainLines, contentOf, readJointManifest, readManifest } from '../stored-recording.ts';
+import { linesOf } from '../timeline-lines.ts';
+
+/** Whose it is; `replica` where one alone wrote it. */
+export type Identity = Omit<RecordingIdentity, 'replica'> & { readonly replica?: string };
 
 /** What a store says of one recording. */
 export interface CatalogueEntry {
   readonly name: string;
   /** `Open`: not sealed yet. `Unreadable`: what is there is no recording; `verify` says why. */
   readonly state: 'Complete' | 'Incomplete' | 'Open' | 'Unreadable';
-  readonly identity: RecordingIdentity | undefined;
+  readonly identity: Identity | undefined;
   readonly counts: RecordingCounts | undefined;
   readonly endTime: string | undefined;
   /** Why it cannot be read. */
@@ -47,10 +51,11 @@ export async function* catalogue(
     const entry = await pending.shift();
     if (entry !== undefined) yield entry;
   };
-  for await (const { name, sealedAt } of namesIn(storage, signal)) {
+  for await (const { name, sealedAt, chains } of namesIn(storage, signal)) {
     // A seal before `since` needs no look at its manifest: nothing in it is younger.
     if (filter.since !== undefined && sealedAt !== undefined && sealedAt < filter.since - 60_000) continue;
-    const entry = entryOf(storage, name, sealedAt !== undefined, filter, signal);
+    const kind = chains ? 'Joint' : sealedAt === undefined ? 'Open' : 'Sealed';
+    const entry = entryOf(storage, name, kind, filter, signal);
     entry.catch(() => {});
     pending.push(entry);
     if (pending.length >= PARALLEL) yield* found();
@@ -58,25 +63,43 @@ export async function* catalogue(
   while (pending.length > 0) yield* found();
 }
 
-/** Every recording's name, with the time of its manifest; sealed ones and open ones. */
-async function* namesIn(
-  storage: Storage,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<{ name: string; sealedAt: number | undefined }> {
-  const open = new Set<string>();
-  for await (const key of storage.listOpen(layout.recordings, signal)) open.add(nameOf(key));
-  let name = '';
-  let sealedAt: number | undefined;
-  for await (const { key, modifiedAt } of storage.list(layout.recordings, signal)) {
-    const next = nameOf(key);
-    if (next !== name && name !== '') yield { name, sealedAt };
-    if (next !== name) sealedAt = undefined;
-    name = next;
-    open.delete(name);
-    if (key === layout.manifest(name)) sealedAt = modifiedAt;
+interface Found {
+  name: string;
+  /** The time of its last manifest; undefined while something of it is open. */
+  sealedAt: number | undefined;
+  /** It consists of chains. */
+  chains: boolean;
+}
+
+/** Every recording's name; sealed ones and open ones. */
+async function* namesIn(storage: Storage, signal: AbortSignal | undefined): AsyncGenerator<Found> {
+  const open = new Map<string, { chains: boolean }>();
+  for await (const key of storage.listOpen(layout.recordings, signal)) {
+    open.set(nameOf(key), { chains: partsOf(key).length > 2 });
   }
-  if (name !== '') yield { name, sealedAt };
-  for (const each of open) yield { name: each, sealedAt: undefined };
+  let found: Found | undefined;
+  const whole = (): Found => {
+    const known = open.get(found!.name);
+    open.delete(found!.name);
+    const { chains, ...rest } = found!;
+    if (known === undefined || !(known.chains || chains)) return found!;
+    return { ...rest, sealedAt: undefined, chains: true };
+  };
+  for await (const { key, modifiedAt } of storage.list(layout.recordings, signal)) {
+    const [name = '', file = '', ...inChain] = partsOf(key);
+    if (found !== undefined && found.name !== name) yield whole();
+    if (found?.name !== name) found = { name, sealedAt: undefined, chains: false };
+    if (inChain.length > 0) found.chains = true;
+    // A chain that was sealed later is not in the manifest yet; what is younger than `since` is looked at.
+    const isManifest = manifestNumber(inChain[0] ?? file) !== undefined;
+    if (isManifest) found.sealedAt = Math.max(found.sealedAt ?? 0, modifiedAt);
+  }
+  if (found !== undefined) yield whole();
+  for (const [name, { chains }] of open) yield { name, sealedAt: undefined, chains };
+}
+
+function partsOf(key: string): string[] {
+  return key.slice(layout.recordings.length).split('/');
 }
 
 function nameOf(key: string): string {
@@ -86,13 +109,13 @@ function nameOf(key: string): string {
 async function entryOf(
   storage: Storage,
   name: string,
-  sealed: boolean,
+  kind: 'Open' | 'Sealed' | 'Joint',
   filter: CatalogueFilter,
   signal: AbortSignal | undefined,
 ): Promise<CatalogueEntry | undefined> {
   let entry: CatalogueEntry;
   try {
-    entry = sealed ? await sealedEntry(storage, name, signal) : await openEntry(storage, name, signal);
+    entry = await ENTRIES[kind](storage, name, signal);
   } catch (error) {
     const problem = (error as Error).message;
     return { name, state: 'Unreadable', identity: undefined, counts: undefined, endTime: undefined, problem };
@@ -111,16 +134,41 @@ async function sealedEntry(storage: Storage, name: string, signal: AbortSignal |
   return { name, state, identity: recording, counts, endTime };
 }
 
+/** A recording of several chains is sealed where its last manifest names all that are there; what it does not name is counted. */
+async function jointEntry(storage: Storage, name: string, signal: AbortSignal | undefined): Promise<CatalogueEntry> {
+  const { manifests, chains } = await contentOf(storage, name, signal);
+  const last = manifests.at(-1);
+  const manifest = last === undefined ? undefined : (await readJointManifest(storage, name, last, signal))?.manifest;
+  const named = new Set(manifest?.chains.map((chain) => chain.name));
+  const rest = [...chains].filter(([chain]) => !named.has(chain));
+  if (manifest !== undefined && rest.length === 0) {
+    const { state, recording, counts, endTime } = manifest;
+    return { name, state, identity: recording, counts, endTime };
+  }
+  let identity: Identity | undefined = manifest?.recording;
+  let counts = manifest?.counts ?? NO_COUNTS;
+  for (const [chain, { sealed }] of rest) {
+    const entry = await ENTRIES[sealed ? 'Sealed' : 'Open'](storage, `${name}.${chain}`, signal);
+    counts = sumCounts(counts, entry.counts ?? NO_COUNTS);
+    if (entry.identity === undefined) continue;
+    const { replica: _, ...own } = { ...entry.identity, name };
+    if (identity === undefined || own.startTime < identity.startTime) identity = own;
+  }
+  return { name, state: 'Open', identity, counts, endTime: undefined };
+}
+
 /** Nobody has counted it yet: its lines are read. */
 async function openEntry(storage: Storage, name: string, signal: AbortSignal | undefined): Promise<CatalogueEntry> {
   let identity: RecordingIdentity | undefined;
   let counts: RecordingCounts = NO_COUNTS;
-  for await (const { line } of linesOf(storage, name, signal)) {
+  for await (const { line } of chainLines(storage, name, signal)) {
     if (line.kind === 'Segment') identity ??= line.recording;
     counts = countLine(counts, line);
   }
   return { name, state: 'Open', identity, counts, endTime: undefined };
 }
+
+const ENTRIES = { Open: openEntry, Sealed: sealedEntry, Joint: jointEntry } as const;
 
 function matches({ identity, counts, endTime }: CatalogueEntry, filter: CatalogueFilter): boolean {
   const { caller, agent, deniedOnly, since, until } = filter;

@@ -1,4 +1,4 @@
-import { RECORDING_NAME, segmentNumber } from '../segment.ts';
+import { chainName, manifestNumber, RECORDING_NAME, segmentNumber } from '../segment.ts';
 
 /** Where the gateway shows its store to those who may read recordings (docs/recording-readers.md). */
 export const RECORDINGS_ENDPOINT = '/sallyport/v1/recordings';
@@ -24,15 +24,19 @@ export interface ReadableKey {
 /** @returns undefined for anything else that may lie in a store */
 export function readableKey(key: string): ReadableKey | undefined {
   if (/^keys\/[0-9a-f]{1,64}\.pem$/.test(key)) return { key, recording: undefined, isManifest: false };
-  const [folder, name = '', file = '', ...more] = key.split('/');
-  if (folder !== 'recordings' || more.length > 0 || name.length > 253 || !RECORDING_NAME.test(name)) return undefined;
-  const isManifest = file === 'manifest.json';
+  const [folder, name = '', ...path] = key.split('/');
+  if (folder !== 'recordings' || name.length > 253 || !RECORDING_NAME.test(name)) return undefined;
+  const [file = '', chain] = path.reverse();
+  if (path.length > 2 || (chain !== undefined && chainName(`${name}.${chain}`) === undefined)) return undefined;
+  const number = manifestNumber(file);
+  const isManifest = number !== undefined && (chain === undefined || number === 1);
   return isManifest || segmentNumber(file) !== undefined ? { key, recording: name, isManifest } : undefined;
 }
 
-/** Below what something may be listed: all recordings, one of them, the keys. */
+/** Below what something may be listed: all recordings, one of them, one of its chains, the keys. */
 export function readablePrefix(prefix: string): { readonly recording: string | undefined } | undefined {
   if (prefix === 'recordings/' || prefix === 'keys/') return { recording: undefined };
-  const [, name] = /^recordings\/([^/]{1,253})\/$/.exec(prefix) ?? [];
-  return name !== undefined && RECORDING_NAME.test(name) ? { recording: name } : undefined;
+  const [, name, chain] = /^recordings\/([^/]{1,253})\/(?:([^/]{1,253})\/)?$/.exec(prefix) ?? [];
+  if (name === undefined || !RECORDING_NAME.test(name)) return undefined;
+  return chain === undefined || chainName(`${name}.${chain}`) !== undefined ? { recording: name } : undefined;
 }

@@ -1,5 +1,6 @@
 import { escapeLine } from '../../errors.ts';
 import { decodeData, type EventLine, type RecordedBody } from '../line.ts';
+import { recordingOf } from '../segment.ts';
 import type { NumberedLine } from '../stored-recording.ts';
 import { ending } from './asciicast.ts';
 import { harmlessLines } from './escaping.ts';
@@ -32,10 +33,14 @@ export async function* timeline(
   { bodies = false, bodyBytes = 4_096 }: TimelineOptions = {},
 ): AsyncGenerator<string> {
   const open = new Map<string, OpenRequest>();
-  for await (const { seq, line } of lines) {
+  let begun = false;
+  for await (const { seq, line, chain } of lines) {
     switch (line.kind) {
       case 'Segment':
-        if (line.segment === 1) yield* whose(line.recording);
+        if (line.segment !== 1) break;
+        if (!begun) yield* whose(line.recording);
+        else yield `${time(line.time)}  ${escapeLine(line.recording.replica)} has a part in it from here on\n`;
+        begun = true;
         break;
       case 'Frame': {
         const request = open.get(line.auditID);
@@ -69,7 +74,7 @@ export async function* timeline(
         yield `${time(line.time)}  the gateway was gone, and goes on\n`;
         break;
       case 'End':
-        yield `${time(line.time)}  end of the recording: ${escapeLine(line.reason)} (line ${seq})\n`;
+        yield `${time(line.time)}  end of ${chain === undefined ? 'the recording' : `chain ${escapeLine(chain)}`}: ${escapeLine(line.reason)} (line ${seq})\n`;
         break;
       default:
         yield `${seq}  a line of an unknown kind\n`;
@@ -94,7 +99,7 @@ function* whose({
   startTime: string;
   replica: string;
 }): Generator<string> {
-  yield `recording: ${escapeLine(name)}\n`;
+  yield `recording: ${escapeLine(recordingOf(name))}\n`;
   yield `caller: ${escapeLine(user.username)} (${escapeLine(caller.issuer)})\n`;
   if (caller.agent !== undefined) yield `agent: ${escapeLine(caller.agent)}\n`;
   if (caller.onBehalfOf !== undefined) yield `on behalf of: ${escapeLine(caller.onBehalfOf)}\n`;

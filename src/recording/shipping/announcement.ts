@@ -6,6 +6,8 @@ export interface Announcement {
   readonly replica: string;
   /** Names of the recordings that it has open. */
   readonly recordings: readonly string[];
+  /** Recordings that it has ended a chain of, and has not yet looked whether it was the last. */
+  readonly joining?: readonly string[] | undefined;
   /** The recording that it sealed last, and the SHA-256 of its manifest file. */
   readonly lastSealed?: { readonly name: string; readonly sha256: string } | undefined;
 }
@@ -52,14 +54,18 @@ export async function readAnnouncement(
   }
   try {
     const value = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Partial<Announcement> | null;
-    const { replica, recordings, lastSealed } = value ?? {};
+    const { replica, recordings, joining, lastSealed } = value ?? {};
     const sound =
       typeof replica === 'string' &&
-      Array.isArray(recordings) &&
-      recordings.every((name: unknown) => typeof name === 'string') &&
+      isNames(recordings) &&
+      (joining === undefined || isNames(joining)) &&
       (lastSealed === undefined || (typeof lastSealed.name === 'string' && typeof lastSealed.sha256 === 'string'));
-    return sound ? { replica, recordings, lastSealed } : undefined;
+    return sound ? { replica, recordings, joining, lastSealed } : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isNames(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string');
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { BackOff } from '../../kubernetes/back-off.ts';
+import type { JointManifest } from '../joint-manifest.ts';
 import { FORMAT } from '../line.ts';
 import { type Manifest, sealManifest } from '../manifest.ts';
-import { layout } from '../segment.ts';
+import { chainName, layout, recordingOf } from '../segment.ts';
 import type { SigningKey } from '../signing-key.ts';
 import type { Spool } from '../spool/spool.ts';
 import { SpoolError } from '../spool/spool-error.ts';
@@ -10,7 +11,8 @@ import type { SpooledRecording } from '../spool/spooled-recording.ts';
 import { type Storage, StorageError } from '../storage/storage.ts';
 import { readManifest } from '../stored-recording.ts';
 import { adopt } from './adoption.ts';
-import { readAnnouncement, readAnnouncements, writeAnnouncement } from './announcement.ts';
+import { type FoundAnnouncement, readAnnouncement, readAnnouncements, writeAnnouncement } from './announcement.ts';
+import { sealJoint } from './joining.ts';
 import { keepRemainder } from './remainder.ts';
 import { PART_BYTES, Shipment, Superseded, sealRecording } from './shipment.ts';
 
@@ -44,6 +46,10 @@ export interface ShipperEvents {
   sealed?(manifest: Manifest, manifestSHA256: string, key: string): void;
   /** A recording of a replica that is gone is sealed, Incomplete. */
   adopted?(manifest: Manifest, manifestSHA256: string, key: string): void;
+  /** The last chain of a recording has ended, here or for a replica that is gone: the recording is sealed. */
+  joined?(manifest: JointManifest, manifestSHA256: string): void;
+  /** A chain of a recording has ended, and another replica has one open: that one will seal it. */
+  left?(chain: string): void;
   /** Another replica sealed a recording of this one; what it did not have is kept as `rest`. */
   superseded?(manifest: Manifest, rest: string | undefined): void;
   /** What the store has of another replica's recording does not chain: left as it is. */
@@ -90,6 +96,9 @@ export class Shipper {
   #announcing: Promise<void> = Promise.resolve();
   #sealing: Promise<unknown> = Promise.resolve();
   #adopting: Promise<void> | undefined;
+  /** Recordings of which a chain ended here; whether it was the last is to be seen. The mark tells a chain that ended meanwhile. */
+  readonly #joining = new Map<string, symbol>();
+  #joinRun: Promise<void> | undefined;
   #last: Manifest['predecessor'];
   #running = 0;
   #pausedUntil = 0;
@@ -116,13 +125,20 @@ export class Shipper {
     try {
       const own = await readAnnouncement(storage, layout.announcement(replica), this.#abort.signal);
       this.#last = own?.lastSealed;
+      for (const name of own?.joining ?? []) this.#joining.set(name, Symbol());
     } catch (error) {
       this.#failed(error as Error);
     }
     this.#started = true;
     for (const recording of this.#options.spool.recordings) this.grown(recording);
     this.#timers = [
-      setInterval(() => void this.#announce().catch(() => {}), this.#announceInterval).unref(),
+      setInterval(
+        () =>
+          void this.#announce()
+            .then(() => this.#join())
+            .catch(() => {}),
+        this.#announceInterval,
+      ).unref(),
       setInterval(() => void this.adoptLost().catch(() => {}), Math.max(this.#adoptAfter / 4, 50)).unref(),
     ];
   }
@@ -173,11 +189,12 @@ export class Shipper {
       const aborted = new Promise((resolve) => this.#abort.signal.addEventListener('abort', resolve, { once: true }));
       await Promise.race([this.#changed.promise, aborted]);
     }
+    await this.#join();
     await this.#announce().catch(() => {});
     clearTimeout(late);
     this.#stopped = true;
     this.#abort.abort();
-    await Promise.allSettled([this.#announcing, this.#adopting, this.#sealing]);
+    await Promise.allSettled([this.#announcing, this.#adopting, this.#joinRun, this.#sealing]);
     while (this.#running > 0) await this.#changed.promise;
     for (const { timer } of this.#tasks.values()) clearTimeout(timer);
   }
@@ -218,14 +235,43 @@ export class Shipper {
           this.#events.broken?.(name, adoption.reason);
         }
       }
-      // It may have come back meanwhile.
-      const [again] = (await readAnnouncements(storage, signal)).filter((each) => each.key === lost.key);
-      if (left || again?.modifiedAt !== lost.modifiedAt) continue;
-      await storage.remove(lost.key, signal).catch((error: unknown) => {
-        // Another one, who adopted the same, was first.
-        if (!(error instanceof StorageError && error.fault === 'NotFound')) throw error;
-      });
+      await this.#letGo(lost, left);
     }
+    await this.#join();
+  }
+
+  /**
+   * What a replica that is gone had open is sealed: its word that it has it open goes, and whether it was the last of its recording is
+   * for this replica to see. What could not be sealed stays said.
+   */
+  async #letGo(lost: FoundAnnouncement, left: boolean): Promise<void> {
+    const { storage } = this.#options;
+    const { signal } = this.#abort;
+    const stays = lost.recordings.filter((name) => this.#broken.has(name));
+    if (left && stays.length === lost.recordings.length && (lost.joining ?? []).length === 0) return;
+    for (const name of lost.recordings) {
+      const chain = chainName(name);
+      if (chain !== undefined && !this.#broken.has(name)) this.#joining.set(chain.recording, Symbol());
+    }
+    for (const name of lost.joining ?? [])
+      if (chainName(`${name}.x`)?.recording === name) this.#joining.set(name, Symbol());
+    await this.#announce();
+    // It may have come back meanwhile.
+    const [again] = (await readAnnouncements(storage, signal)).filter((each) => each.key === lost.key);
+    if (again?.modifiedAt !== lost.modifiedAt) return;
+    if (left) {
+      if (layout.announcement(lost.replica) !== lost.key) return;
+      await writeAnnouncement(
+        storage,
+        { replica: lost.replica, recordings: stays, lastSealed: lost.lastSealed },
+        signal,
+      );
+      return;
+    }
+    await storage.remove(lost.key, signal).catch((error: unknown) => {
+      // Another one, who adopted the same, was first.
+      if (!(error instanceof StorageError && error.fault === 'NotFound')) throw error;
+    });
   }
 
   #task(recording: SpooledRecording): Task {
@@ -332,8 +378,59 @@ export class Shipper {
       return { manifest: made, sha256: digest };
     });
     this.#tasks.delete(recording);
+    const isChain = chainName(identity.name) !== undefined;
+    // Before it is let go of here: from then on nobody says any more that it has a chain open.
+    if (isChain) this.#joining.set(recordingOf(identity.name), Symbol());
     await spool.remove(recording);
     this.#events.sealed?.(manifest, sha256, layout.manifest(identity.name));
+    if (isChain) {
+      this.#events.left?.(identity.name);
+      // Anew: who looked meanwhile still saw it open here.
+      this.#joining.set(recordingOf(identity.name), Symbol());
+      void this.#join();
+    }
+  }
+
+  /**
+   * Seals each recording whose last chain has ended. First this replica says that it has none of it open any more, then it looks who
+   * has: so of two that end at once the second one at least sees that nobody has. Never throws: what fails is tried again.
+   */
+  async #join(): Promise<void> {
+    while (this.#joinRun !== undefined) await this.#joinRun;
+    if (this.#joining.size === 0) return;
+    this.#joinRun = this.#joinAll()
+      .catch((error: unknown) => {
+        if (!this.#abort.signal.aborted) this.#events.failed?.(error as Error);
+      })
+      .finally(() => {
+        this.#joinRun = undefined;
+      });
+    await this.#joinRun;
+  }
+
+  async #joinAll(): Promise<void> {
+    const { storage } = this.#options;
+    const due = [...this.#joining];
+    await this.#announce();
+    const all = await readAnnouncements(storage, this.#abort.signal);
+    for (const [recording, mark] of due) {
+      await this.#joinOne(recording, all);
+      if (this.#joining.get(recording) === mark) this.#joining.delete(recording);
+    }
+  }
+
+  async #joinOne(recording: string, announced: readonly FoundAnnouncement[]): Promise<void> {
+    const open = announced.some(({ recordings }) => recordings.some((name) => isChainOf(name, recording)));
+    // Whoever has one open looks for itself when it has ended, or whoever seals for it.
+    if (open || [...this.#options.spool.recordings].some(({ identity }) => isChainOf(identity.name, recording))) return;
+    const { storage, key, replica, retention } = this.#options;
+    const { signal } = this.#abort;
+    const sealed = await this.#inTurn(async () => {
+      const done = await sealJoint(recording, { storage, key, replica, retention, predecessor: this.#last, signal });
+      if (done !== undefined) this.#last = { name: recording, sha256: done.sha256 };
+      return done;
+    });
+    if (sealed !== undefined) this.#events.joined?.(sealed.manifest, sealed.sha256);
   }
 
   async #superseded(recording: SpooledRecording, reason: Error): Promise<void> {
@@ -357,7 +454,9 @@ export class Shipper {
       .catch(() => {})
       .then(async () => {
         const recordings = [...spool.recordings].map(({ identity }) => identity.name);
-        await writeAnnouncement(storage, { replica, recordings, lastSealed: this.#last }, this.#abort.signal);
+        const joining = [...this.#joining.keys()];
+        const said = { replica, recordings, ...(joining.length > 0 && { joining }), lastSealed: this.#last };
+        await writeAnnouncement(storage, said, this.#abort.signal);
         this.#announced = new Set(recordings);
         // Silent for so long, this replica may have been taken for gone.
         if (performance.now() - this.#heard > this.#adoptAfter / 2)
@@ -398,4 +497,8 @@ export class Shipper {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();
   }
+}
+
+function isChainOf(name: string, recording: string): boolean {
+  return name.startsWith(`${recording}.`);
 }
