@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type CommandResult, startCluster } from '../cluster/cluster.ts';
+import { type Cluster, type CommandResult, startCluster } from '../cluster/cluster.ts';
 import { freePort } from '../cluster/free-port.ts';
 import { Scene } from '../gateway/scene.ts';
 
@@ -29,13 +29,19 @@ export class SecondLeg {
     this.port = port;
   }
 
-  /** @param rules of the scene's policy, as for Scene.open */
-  static async open(prefix: string, rules: string, controller: object = {}): Promise<SecondLeg> {
-    const cluster = await startCluster();
+  /** @param rules of the scene's policy, as for Scene.open @param on whose cluster, which ends with the scene */
+  static async open(
+    prefix: string,
+    rules: string,
+    controller: object = {},
+    on: { readonly cluster?: Cluster; readonly recording?: boolean } = {},
+  ): Promise<SecondLeg> {
+    const cluster = on.cluster ?? (await startCluster());
     const port = await freePort();
     const scene = await Scene.open(prefix, {
       cluster,
       rules,
+      recording: on.recording ?? false,
       adjust: (configuration) => {
         const { tls } = configuration.listen;
         const webhook = {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuditLevel } from './api-server-files.ts';
-import { chosenVersion, findPrograms } from './binaries.ts';
+import { chosenVersion, findPrograms, kubectl } from './binaries.ts';
 import { type ClusterState, readState, removeCluster, writeState } from './cluster-state.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { startControllers } from './controllers.ts';
@@ -25,6 +25,8 @@ export type { AuditEvent, Cluster, KubectlOptions } from './running-cluster.ts';
 export interface ClusterOptions {
   /** "1.36", "1.36.3"; `KUBERNETES_VERSION` or the default when left out. */
   version?: string;
+  /** The kubectl that tests run, where it is not to be the server's: one version's is enough to try several servers. */
+  kubectl?: string;
   name?: string;
   /** Appended to kube-apiserver's flags; a flag given here wins over the one set by default. */
   apiServerFlags?: string[];
@@ -52,7 +54,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const node = options.node ?? false;
   const controllers = options.controllers ?? node;
   if (node) await mustAllowNode();
-  const programs = await findPrograms(version, programsFor(node, controllers));
+  const names = programsFor(node, controllers);
+  const { kubectl: client } = options;
+  const own = client === undefined ? names : names.filter((name) => name !== 'kubectl');
+  const programs = await findPrograms(version, own);
+  if (client !== undefined) programs.kubectl = await kubectl(client);
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'sallyport-')));
   await mkdir(directory, { recursive: true, mode: 0o700 });
   // One that is to be kept is guarded too, until it is whole: a start cut short leaves nothing.

@@ -11,12 +11,12 @@ import { whyNoNode } from './node-requirements.ts';
 import { isRunning } from './process-record.ts';
 import type { Program } from './recipes.ts';
 
-const USAGE = `node test/cluster/main.ts up|down|status|build|load FILE [--name NAME] [--version V] [--node|--no-node]
+const USAGE = `node test/cluster/main.ts up|down|status|build [PROGRAM...]|load FILE [--name NAME] [--version V] [--node|--no-node]
 
   up      starts a cluster that goes on running; with pods where the machine allows it
   down    ends it and removes everything it has left
   status  what runs
-  build   fetches or builds the programs, and starts nothing
+  build   fetches or builds the programs (all, or those named), and starts nothing
   load    puts an image from an OCI archive on its node
 `;
 const ALL: Program[] = [
@@ -62,12 +62,20 @@ async function perform(command: string | undefined): Promise<number> {
     case 'load':
       return await load(directory, positionals[1]);
     case 'build':
-      print(Object.values(await findPrograms(await chosenVersion(values.version), ALL)).join('\n'));
+      print(
+        Object.values(await findPrograms(await chosenVersion(values.version), named(positionals.slice(1)))).join('\n'),
+      );
       return 0;
     default:
       process.stderr.write(USAGE);
       return 2;
   }
+}
+
+function named(names: readonly string[]): readonly Program[] {
+  const unknown = names.find((name) => !(ALL as string[]).includes(name));
+  if (unknown !== undefined) throw new Error(`"${unknown}" is none of ${ALL.join(', ')}`);
+  return names.length === 0 ? ALL : (names as Program[]);
 }
 
 async function up(directory: string): Promise<number> {

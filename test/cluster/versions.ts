@@ -11,6 +11,9 @@ const PATCHES: Record<string, string> = {
   '1.37': '1.37.2',
 };
 
+/** What docs/operations.md promises to work on, oldest first: test/admission/versions.test.ts runs on each. */
+export const SUPPORTED_MINORS: readonly string[] = ['1.35', '1.36', '1.37'];
+
 /** What runs when nothing else is asked for: the newest minor whose server has been built from Go modules and tested. */
 export const DEFAULT_VERSION = '1.37.2';
 
