@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, createServer as createHttp2Server, type Http2ServerResponse } from 'node:http2';
-import type { AddressInfo, Server } from 'node:net';
+import { type AddressInfo, connect as connectTCP, type Server } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Flow } from '../upstream/forward.ts';
@@ -63,6 +63,9 @@ const HTTP2 = {
 const piece = (index: number): Buffer => Buffer.alloc(16 * 1024, index % 256);
 
 for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTTP2 })) {
+  /** Of a chunk of HTTP/1.1: its size's line and its own end. */
+  const framing = protocol === HTTP1 ? '00000\r\n\r\n'.length : 0;
+
   describe(name, () => {
     test('every byte arrives, in order, whether a turn brings one piece or many', async () => {
       const source = new Source();
@@ -93,7 +96,7 @@ for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTT
         const outlet = new Outlet(response, new Source(), 10_000);
         const write = response.write.bind(response) as (chunk: Buffer) => boolean;
         response.write = ((chunk: Buffer) => {
-          written.push(chunk.length);
+          written.push(chunk.length - framing);
           return write(chunk);
         }) as never;
         outlet.write(Buffer.from('one'));
@@ -124,7 +127,7 @@ for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTT
         const outlet = new Outlet(response, new Source(), 10_000);
         const write = response.write.bind(response) as (...input: unknown[]) => boolean;
         response.write = ((...input: [Buffer]) => {
-          written.push(input[0].length);
+          written.push(input[0].length - framing);
           return write(...input);
         }) as never;
         for (let index = 0; index < 40; index++) {
@@ -211,3 +214,88 @@ for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTT
     });
   });
 }
+
+describe('the chunked coding', () => {
+  /** Everything that a server says to these lines of a client. */
+  async function said(answer: (response: ServerResponse, outlet: Outlet) => void, lines: string): Promise<string> {
+    const port = await listen(
+      createServer((_request, response) => answer(response, new Outlet(response, new Source(), 10_000))),
+    );
+    const socket = connectTCP(port, '127.0.0.1');
+    socket.end(lines);
+    let text = '';
+    for await (const bytes of socket) text += String(bytes);
+    return text;
+  }
+  const bodyOf = (text: string): string => text.slice(text.indexOf('\r\n\r\n') + 4);
+  const greeting = (response: ServerResponse, outlet: Outlet): void => {
+    response.writeHead(200);
+    outlet.write(Buffer.from('hello'));
+    outlet.end();
+  };
+
+  test('a short answer is one chunk and the last', async () => {
+    const text = await said(greeting, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.match(text, /\r\ntransfer-encoding: chunked\r\n/i);
+    assert.equal(bodyOf(text), '00005\r\nhello\r\n0\r\n\r\n');
+  });
+
+  test('each of many answers on one connection ends where it ends', async () => {
+    const one = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+    const text = await said(greeting, one + one + one);
+    assert.equal(text.split('00005\r\nhello\r\n0\r\n\r\n').length, 4);
+    assert.equal(text.match(/HTTP\/1\.1 200/g)?.length, 3);
+  });
+
+  test('an answer without a byte is the last chunk alone', async () => {
+    const text = await said((response, outlet) => {
+      response.writeHead(200);
+      outlet.end();
+    }, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.equal(bodyOf(text), '0\r\n\r\n');
+  });
+
+  test('a client of HTTP/1.0, a length, HEAD and 204 have none', async () => {
+    assert.equal(bodyOf(await said(greeting, 'GET / HTTP/1.0\r\n\r\n')), 'hello');
+    const lengthy = (response: ServerResponse, outlet: Outlet): void => {
+      response.writeHead(200, { 'content-length': '5' });
+      outlet.write(Buffer.from('hello'));
+      outlet.end();
+    };
+    assert.equal(bodyOf(await said(lengthy, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')), 'hello');
+    assert.equal(bodyOf(await said(greeting, 'HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')), '');
+    const empty = (response: ServerResponse, outlet: Outlet): void => {
+      response.writeHead(204);
+      outlet.end();
+    };
+    assert.equal(bodyOf(await said(empty, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')), '');
+  });
+
+  test('an answer that is cut off has no last chunk', async () => {
+    const text = await said((response, outlet) => {
+      response.writeHead(200);
+      outlet.write(piece(1));
+      setTimeout(() => {
+        outlet.close();
+        response.destroy();
+      }, 50);
+    }, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.match(bodyOf(text), /^04000\r\n/);
+    assert.doesNotMatch(text, /\r\n0\r\n\r\n$/);
+  });
+
+  test('a full buffer is four TLS records to the byte', async () => {
+    const written: number[] = [];
+    await said((response, outlet) => {
+      const write = response.write.bind(response) as (...input: unknown[]) => boolean;
+      response.write = ((...input: [Buffer]) => {
+        written.push(input[0].length);
+        return write(...input);
+      }) as never;
+      response.writeHead(200);
+      outlet.write(Buffer.alloc(200 * 1024, 1));
+      outlet.end();
+    }, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.deepEqual(written.slice(0, 3), [64 * 1024, 64 * 1024, 64 * 1024]);
+  });
+});

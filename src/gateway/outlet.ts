@@ -9,6 +9,14 @@ const SHORT = 8 * 1024;
 /** Bytes that may wait for the client before the API server is made to wait; with one buffer, what one answer holds. */
 const MOST_WAITING = 440 * 1024;
 
+/**
+ * Bytes before and behind what is gathered, for the chunked coding (RFC 9112 7.1): five digits of its size, zeros ahead, and the
+ * ends of both lines. With them a full buffer is four TLS records to the byte.
+ */
+const CHUNK_SIZE = 7;
+const CHUNK_END = 2;
+const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
+
 /** Milliseconds. What follows a write within them is one of many, and waits as long at most for more. */
 const TRICKLE = 1;
 
@@ -17,11 +25,18 @@ const TRICKLE = 1;
  * written one by one they cost as much again as all else, here and at the client. So what comes in one turn of the event
  * loop leaves as one write, no later than that turn ends; only where pieces trickle, record upon record, are they
  * gathered for longer than a turn. The first of them, an event of a watch, a line of a log wait for nothing.
+ *
+ * The chunked coding of HTTP/1.1 is written here, around the bytes where they lie: node writes a chunk as three buffers, which its
+ * TLS first joins into new memory.
  */
 export class Outlet {
   readonly #response: ClientResponse;
   readonly #flow: Flow;
   readonly #stallTimeout: number;
+  /** Where in a buffer what is gathered begins; what stands before it is for the chunk's size. */
+  readonly #from: number;
+  readonly #most: number;
+  #chunked = false;
   #buffer: Buffer | undefined;
   #size = 0;
   #scheduled: NodeJS.Immediate | undefined;
@@ -36,6 +51,9 @@ export class Outlet {
     this.#response = response;
     this.#flow = flow;
     this.#stallTimeout = stallTimeout;
+    const overHTTP1 = 'chunkedEncoding' in response;
+    this.#from = overHTTP1 ? CHUNK_SIZE : 0;
+    this.#most = overHTTP1 ? PASSING - CHUNK_SIZE - CHUNK_END : PASSING;
   }
 
   /** @param chunk is copied: it need not outlast the call */
@@ -43,11 +61,11 @@ export class Outlet {
     this.bytes += chunk.length;
     for (let at = 0; at < chunk.length && !this.#closed; ) {
       this.#buffer ??= takeBuffer();
-      const end = Math.min(chunk.length, at + PASSING - this.#size);
-      chunk.copy(this.#buffer, this.#size, at, end);
+      const end = Math.min(chunk.length, at + this.#most - this.#size);
+      chunk.copy(this.#buffer, this.#from + this.#size, at, end);
       this.#size += end - at;
       at = end;
-      if (this.#size === PASSING) this.#flush();
+      if (this.#size === this.#most) this.#flush();
     }
     if (this.#size === 0 || this.#scheduled !== undefined || this.#later !== undefined) return;
     if (performance.now() - this.#written > TRICKLE) this.#scheduled = setImmediate(this.#flush);
@@ -55,11 +73,14 @@ export class Outlet {
   }
 
   end(): void {
+    const response = this.#response as Writable;
     // Head and body of a short answer in one write.
-    if (this.#size > 0 && this.#size <= SHORT) (this.#response as Writable).end(this.#short());
+    if (this.#size > 0 && this.#size <= SHORT) response.end(this.#short(true));
     else {
       this.#flush();
-      this.#response.end();
+      this.#takeFraming();
+      if (this.#chunked) response.end(LAST_CHUNK);
+      else response.end();
     }
   }
 
@@ -86,7 +107,7 @@ export class Outlet {
       const buffer = this.#buffer!;
       this.#buffer = undefined;
       this.#size = 0;
-      waiting = !response.write(buffer.subarray(0, size), (error) => {
+      waiting = !response.write(this.#framed(buffer, size), (error) => {
         if (error === undefined || error === null) giveBack(buffer);
       });
     }
@@ -102,10 +123,33 @@ export class Outlet {
     this.#flow.resume();
   };
 
+  /**
+   * Node has chosen the coding with the head, for this method, status and version; from here on it only passes bytes. Before
+   * anything is written, so that nobody's chunks stand between ours.
+   */
+  #takeFraming(): void {
+    const response = this.#response;
+    if (!('chunkedEncoding' in response) || !response.headersSent || !response.chunkedEncoding) return;
+    this.#chunked = true;
+    response.chunkedEncoding = false;
+  }
+
+  /** What was gathered, as it is written. */
+  #framed(buffer: Buffer, size: number): Buffer {
+    this.#takeFraming();
+    const end = this.#from + size;
+    if (!this.#chunked) return buffer.subarray(this.#from, end);
+    buffer.write(`${size.toString(16).padStart(CHUNK_SIZE - 2, '0')}\r\n`, 0, 'latin1');
+    buffer[end] = 0x0d;
+    buffer[end + 1] = 0x0a;
+    return buffer.subarray(0, end + CHUNK_END);
+  }
+
   /** What was gathered, in memory of its own. */
-  #short(): Buffer {
+  #short(last = false): Buffer {
     this.#unschedule();
-    const bytes = Buffer.from(this.#buffer!.subarray(0, this.#size));
+    const framed = this.#framed(this.#buffer!, this.#size);
+    const bytes = last && this.#chunked ? Buffer.concat([framed, LAST_CHUNK]) : Buffer.from(framed);
     giveBack(this.#buffer!);
     this.#buffer = undefined;
     this.#size = 0;
