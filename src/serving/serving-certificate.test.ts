@@ -48,12 +48,11 @@ after(() => {
   server.closeAllConnections();
 });
 
-function open(): Promise<TLSSocket> {
+function open(ciphers?: string): Promise<TLSSocket> {
   const { port } = server.address() as AddressInfo;
+  const trusted = { servername: 'localhost', ca: authority.certificate };
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certificate }, () =>
-      resolve(socket),
-    );
+    const socket = connect({ port, host: '127.0.0.1', ...trusted, ...(ciphers && { ciphers }) }, () => resolve(socket));
     socket.once('error', reject);
   });
 }
@@ -99,6 +98,19 @@ describe('the certificate that serves', () => {
     data = await leaf();
     await certificate.look();
     assert.notEqual(await serves(), good);
+  });
+
+  it('comes with AES-128 before AES-256, after an exchange too; a client without AES or without AES-128 gets its own', async () => {
+    const chosen = async (ciphers?: string) => {
+      const socket = await open(ciphers);
+      const { name } = socket.getCipher();
+      socket.destroy();
+      return name;
+    };
+    assert.equal(await chosen(), 'TLS_AES_128_GCM_SHA256', 'Node as a client offers AES-256 first');
+    assert.equal(await chosen('TLS_AES_256_GCM_SHA384'), 'TLS_AES_256_GCM_SHA384');
+    const chacha = 'TLS_CHACHA20_POLY1305_SHA256';
+    assert.equal(await chosen(`${chacha}:TLS_AES_128_GCM_SHA256`), chacha);
   });
 
   it('has its end among the metrics', async () => {

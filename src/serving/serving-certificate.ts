@@ -4,6 +4,7 @@ import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { CertificateSource } from './certificate-source.ts';
+import { CIPHER_ORDER } from './cipher-order.ts';
 
 /** Milliseconds between two looks: short enough that a rotation is everywhere before anyone asks for it. */
 const INTERVAL = 5_000;
@@ -118,9 +119,11 @@ export class ServingCertificate {
 }
 
 async function read({ source, clientCAFile }: ServingCertificateOptions): Promise<SecureContextOptions | undefined> {
-  const material = await source.read();
-  if (material === undefined || clientCAFile === undefined) return material;
-  return { ...material, ca: await readFile(clientCAFile, 'utf8') };
+  const pair = await source.read();
+  if (pair === undefined) return undefined;
+  // With the certificate, because a later one takes all of a server's terms with it.
+  const material = { ...pair, ...CIPHER_ORDER };
+  return clientCAFile === undefined ? material : { ...material, ca: await readFile(clientCAFile, 'utf8') };
 }
 
 const isSame = (a: SecureContextOptions, b: SecureContextOptions): boolean =>
