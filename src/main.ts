@@ -4,7 +4,7 @@ import { startControllers } from './controller/controllers.ts';
 import { startGateway } from './gateway/gateway.ts';
 import { createLog, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
-import { Checks, listenForProbes } from './observe/probes.ts';
+import { Checks, listenForProbes, type Note } from './observe/probes.ts';
 import { VERSION } from './version.ts';
 
 export interface Output {
@@ -25,16 +25,26 @@ interface Running {
 export async function runGateway(file: string, checkOnly: boolean, output: Output): Promise<number> {
   return await run('gateway', file, checkOnly, output, async (configuration, log) => {
     const metrics = new Metrics(VERSION);
+    const readiness = new Checks();
     const running: Running[] = [];
     // All at once: the lead is given back while this one still drains, so that another replica has it.
     const stop = () => Promise.all(running.map((part) => part.stop()));
     try {
       // First: the gateway may wait for a certificate that its own controller makes.
-      if (configuration.controller.enabled) running.push(await startControllers(configuration, log, metrics, VERSION));
-      const gateway = await startGateway(configuration, log, VERSION, metrics);
+      if (configuration.controller.enabled) {
+        const controllers = await startControllers(configuration, log, metrics, VERSION);
+        running.push(controllers);
+        readiness.register('controller', () => remark(controllers.checks));
+      }
+      let admission: Awaited<ReturnType<typeof startAdmission>> | undefined;
+      if (configuration.admission !== undefined) {
+        readiness.register('admission', () => admission?.check() ?? 'the webhook does not serve yet');
+      }
+      const gateway = await startGateway(configuration, log, VERSION, metrics, readiness);
       running.push(gateway);
       if (configuration.admission !== undefined) {
-        running.push(await startAdmission(configuration.admission, gateway, configuration, log, metrics));
+        admission = await startAdmission(configuration.admission, gateway, configuration, log, metrics);
+        running.push(admission);
       }
     } catch (error) {
       await stop();
@@ -48,19 +58,34 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
 export async function runController(file: string, checkOnly: boolean, output: Output): Promise<number> {
   return await run('controller', file, checkOnly, output, async (configuration, log) => {
     const metrics = new Metrics(VERSION);
-    const probes = await listenForProbes(
-      { liveness: new Checks(), readiness: new Checks(), metrics },
-      configuration.probes,
-    );
+    const readiness = new Checks();
+    let controllers: Awaited<ReturnType<typeof startControllers>> | undefined;
+    for (const name of ['lease', 'watches'] as const) {
+      readiness.register(name, () => controllers?.checks[name]() ?? 'the controller has not begun yet');
+    }
+    const probes = await listenForProbes({ liveness: new Checks(), readiness, metrics }, configuration.probes);
     try {
-      const controllers = await startControllers(configuration, log, metrics, VERSION);
+      controllers = await startControllers(configuration, log, metrics, VERSION);
       log.info({ probePort: probes.port, version: VERSION }, 'the controller runs');
-      return { stop: () => Promise.all([controllers.stop(), probes.close()]) };
+      return { stop: () => Promise.all([controllers?.stop(), probes.close()]) };
     } catch (error) {
       await probes.close();
       throw error;
     }
   });
+}
+
+/**
+ * What the controller of a gateway's process has to say of itself. It takes no requests from anybody, so that it is behind is no reason to send the
+ * gateway none.
+ */
+function remark(checks: Awaited<ReturnType<typeof startControllers>>['checks']): Note {
+  const said = Object.values(checks).map((check) => check());
+  return {
+    note: said
+      .map((each) => (each === true ? 'what it watches is fresh' : typeof each === 'string' ? each : each.note))
+      .join('; '),
+  };
 }
 
 async function run(

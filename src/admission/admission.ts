@@ -7,6 +7,7 @@ import { Approved } from '../identity/approved.ts';
 import { Via } from '../identity/upstream-name.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Check } from '../observe/probes.ts';
 import { certificateSource } from '../serving/certificate-source.ts';
 import { ServingCertificate } from '../serving/serving-certificate.ts';
 import { AdmissionApprovals } from './admission-approvals.ts';
@@ -20,7 +21,7 @@ export async function startAdmission(
   { approvals: limits, shutdown }: Pick<GatewayConfiguration, 'approvals' | 'shutdown'>,
   log: Logger,
   metrics: Metrics,
-): Promise<RunningAdmission> {
+): Promise<RunningAdmission & { readonly check: Check }> {
   const { own, masking, installationKey: key } = gateway;
   const { book, differ, mustStand } = gateway.approvals;
   const audit = new Audit(log, metrics);
@@ -53,6 +54,7 @@ export async function startAdmission(
     const serving = await serveAdmission(configuration, certificate, reviewer, log, metrics);
     return {
       ...serving,
+      check: () => certificate.check(),
       // API servers go on calling until they have heard that this replica is gone.
       async stop() {
         await setTimeout(shutdown.readyDelay);

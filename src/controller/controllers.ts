@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { GatewayConfiguration } from '../config/gateway.ts';
+import type { Informer } from '../kubernetes/informer.ts';
 import { locate } from '../kubernetes/locate.ts';
 import { ownKinds, requireKinds } from '../kubernetes/served-kinds.ts';
 import { requireVersion } from '../kubernetes/server-version.ts';
@@ -8,6 +9,7 @@ import { Transport } from '../kubernetes/transport.ts';
 import { createChannels } from '../notify/channels.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Check } from '../observe/probes.ts';
 import { Own } from '../upstream/own.ts';
 import { secretStore } from '../upstream/secret-store.ts';
 import { Approvals } from './approvals.ts';
@@ -21,6 +23,8 @@ export const LEASE = 'sallyport-controller';
 
 export interface RunningControllers {
   readonly leads: boolean;
+  /** Who leads, and whether what this replica watches while it leads is fresh. */
+  readonly checks: Readonly<Record<'lease' | 'watches', Check>>;
   stop(): Promise<void>;
 }
 
@@ -56,6 +60,7 @@ export async function startControllers(
   // A file that is missing is found now, not when this replica comes to lead.
   for (const channel of createChannels(notifications)) await channel.close();
   const outcomePatience = Math.max(controller.outcomePatience, upstream.requestTimeout + upstream.connectTimeout);
+  let watched: readonly Informer<unknown>[] | undefined;
   const election = new LeaderElection({
     own,
     lease: LEASE,
@@ -77,7 +82,12 @@ export async function startControllers(
           metrics,
           onChange: () => policies.lookAgain(),
         }));
-      await Promise.all([approvals.run(signal), policies.run(signal), keeper?.run(signal)]);
+      watched = [...approvals.informers, ...policies.informers];
+      try {
+        await Promise.all([approvals.run(signal), policies.run(signal), keeper?.run(signal)]);
+      } finally {
+        watched = undefined;
+      }
     },
     onChange: (leads) => {
       metrics.leader.set(leads ? 1 : 0);
@@ -90,11 +100,25 @@ export async function startControllers(
     get leads() {
       return election.leads;
     },
+    checks: {
+      lease: () => election.check(),
+      watches: () => freshness(watched, configuration.policy.staleAfter),
+    },
     async stop() {
       await election.stop();
       await transport.close();
     },
   };
+}
+
+function freshness(watched: readonly Informer<unknown>[] | undefined, staleAfter: number): ReturnType<Check> {
+  if (watched === undefined) return { note: 'this replica does not lead, and watches nothing' };
+  for (const informer of watched) {
+    if (!informer.synced) return `${informer.name}: not loaded yet`;
+    const age = informer.age();
+    if (age > staleAfter) return `${informer.name}: nothing was heard for ${Math.round(age / 1_000)} s`;
+  }
+  return true;
 }
 
 /** Only who keeps an authority loads what makes certificates. */

@@ -1,5 +1,6 @@
 import { isStatus } from '../kubernetes/api-error.ts';
 import { pause } from '../kubernetes/back-off.ts';
+import type { Note } from '../observe/probes.ts';
 import type { Own, OwnObject } from '../upstream/own.ts';
 
 export interface ElectionOptions {
@@ -42,12 +43,27 @@ export class LeaderElection {
   readonly #stop = new AbortController();
   /** The Lease as it was last seen, and when it was first seen so. */
   #seen: { readonly version: string; readonly at: number } | undefined;
+  /** When the API server last answered, and who held the Lease then. */
+  #heard: { readonly at: number; readonly holder: string } | undefined;
+  readonly #began: number;
   #running: Promise<void> | undefined;
   #leads = false;
 
   constructor(options: ElectionOptions) {
     this.#options = options;
     this.#clock = options.clock ?? (() => performance.now());
+    this.#began = this.#clock();
+  }
+
+  /** Whether it can be told who leads; that this replica does not is as it should be. */
+  check(): Note | string {
+    const { leaseDuration, lease } = this.#options;
+    const silent = this.#clock() - (this.#heard?.at ?? this.#began);
+    if (silent > leaseDuration)
+      return `the API server gave no answer about the Lease ${lease} for ${Math.round(silent / 1_000)} s`;
+    if (this.#leads) return { note: 'this replica leads' };
+    const holder = this.#heard?.holder ?? '';
+    return { note: holder === '' ? 'nobody leads yet' : `${holder} leads` };
   }
 
   get leads(): boolean {
@@ -80,7 +96,7 @@ export class LeaderElection {
   async #acquire(): Promise<number | undefined> {
     const at = this.#clock();
     try {
-      const held = await this.#options.own.get('Lease', { name: this.#options.lease });
+      const held = await this.#ask();
       if (held === undefined) {
         await this.#options.own.create('Lease', { name: this.#options.lease, content: { spec: this.#spec() } });
         return at;
@@ -96,6 +112,12 @@ export class LeaderElection {
       if (!isStatus(error, 409)) this.#options.onError?.(error as Error);
       return undefined;
     }
+  }
+
+  async #ask(): Promise<OwnObject | undefined> {
+    const held = await this.#options.own.get('Lease', { name: this.#options.lease });
+    this.#heard = { at: this.#clock(), holder: (held && specOf(held).holderIdentity) ?? '' };
+    return held;
   }
 
   #isFree({ metadata }: OwnObject, spec: LeaseSpec): boolean {
@@ -138,7 +160,7 @@ export class LeaderElection {
 
   async #renew(): Promise<'Renewed' | 'Failed' | 'Lost'> {
     try {
-      const held = await this.#options.own.get('Lease', { name: this.#options.lease });
+      const held = await this.#ask();
       if (held === undefined) return 'Lost';
       const spec = specOf(held);
       if (spec.holderIdentity !== this.#options.identity) return 'Lost';

@@ -1,5 +1,6 @@
 import type { AdmissionConfiguration } from '../config/admission.ts';
 import type { SecretStore } from '../identity/session-key.ts';
+import type { Informer } from '../kubernetes/informer.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -47,6 +48,10 @@ export class PolicyKeeper {
     this.#webhook = webhook;
     const proof = webhook && (() => webhook.proof);
     this.#conditions = new PolicyConditions({ own, policies, proof, log, metrics });
+  }
+
+  get informers(): readonly Informer<unknown>[] {
+    return [this.#policies] as readonly Informer<unknown>[];
   }
 
   /** The authorities of the webhook may be others. */

@@ -70,10 +70,10 @@ export async function startGateway(
   log: Logger,
   version: string,
   metrics = new Metrics(version),
+  readiness = new Checks(),
 ): Promise<RunningGateway> {
   const { upstream, listen, probes, identity, limits, streams, shutdown } = configuration;
   const liveness = new Checks();
-  const readiness = new Checks();
   const connection = locate({
     kubeconfig: upstream.kubeconfig,
     context: upstream.context,
@@ -275,6 +275,7 @@ export async function startGateway(
   readiness.register('columns', () => printerColumns.check());
   readiness.register('sessions', () => sessions.check());
   readiness.register('approvals', () => asking.check());
+  readiness.register('certificate', () => certificate.check());
   readiness.register('issuers', () => authenticator.ready().ready || 'no issuer’s keys are loaded yet');
   let stopping = false;
   readiness.register('stopping', () => !stopping || 'this replica is stopping');

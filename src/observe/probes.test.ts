@@ -32,6 +32,16 @@ test('readiness fails with the reason as long as one check fails', async (t) => 
   assert.equal(await passed.text(), '[+]policies ok\n[+]credential ok\ncheck passed\n');
 });
 
+test('a check that holds may say something, to those who want to know', async (t) => {
+  const { probes, url } = await serve(t);
+  probes.readiness.register('lease', () => ({ note: 'another replica leads' }));
+  assert.equal(await (await fetch(`${url}/readyz`)).text(), 'ok\n');
+  assert.equal(
+    await (await fetch(`${url}/readyz?verbose`)).text(),
+    '[+]lease ok: another replica leads\ncheck passed\n',
+  );
+});
+
 test('a check that throws counts as failed, and tells nothing of why', async (t) => {
   const { probes, url } = await serve(t);
   probes.readiness.register('odd', () => {

@@ -2,8 +2,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Metrics } from './metrics.ts';
 
-/** @returns true, or one line saying why not. Synchronous: a check that could hang would hang the probe. */
-export type Check = () => true | string;
+/** It holds, and there is something to say all the same; told by `?verbose`. */
+export interface Note {
+  readonly note: string;
+}
+
+/** @returns true or a note, or one line saying why not. Synchronous: a check that could hang would hang the probe. */
+export type Check = () => true | Note | string;
 
 /** Named conditions that must all hold. */
 export class Checks {
@@ -21,19 +26,17 @@ export class Checks {
   /** What does not hold now, and why; empty when all is well. A check that throws does not hold. */
   failing(): Map<string, string> {
     const failing = new Map<string, string>();
-    for (const [name, check] of this.#checks) {
-      const result = run(check);
-      if (result !== true) failing.set(name, result);
-    }
+    for (const [name, result] of this.results()) if (typeof result === 'string') failing.set(name, result);
     return failing;
   }
 
-  get names(): string[] {
-    return [...this.#checks.keys()];
+  /** Of every check, in the order in which they were registered. */
+  results(): Map<string, true | Note | string> {
+    return new Map([...this.#checks].map(([name, check]) => [name, run(check)]));
   }
 }
 
-function run(check: Check): true | string {
+function run(check: Check): true | Note | string {
   try {
     return check();
   } catch {
@@ -116,18 +119,19 @@ async function answer(
 
 /** As the API server's own probes: `[+]name ok`, `[-]name failed: why`. Reasons are told without `?verbose` too. */
 function report(response: ServerResponse, checks: Checks, verbose: boolean): void {
-  const failing = checks.failing();
-  if (failing.size === 0 && !verbose) {
+  const results = [...checks.results()];
+  const failed = results.some(([, result]) => typeof result === 'string');
+  if (!failed && !verbose) {
     send(response, 200, 'ok\n');
     return;
   }
-  const names = verbose ? checks.names : [...failing.keys()];
-  const lines = names.map((name) => {
-    const why = failing.get(name);
-    return why === undefined ? `[+]${name} ok` : `[-]${name} failed: ${why}`;
+  const told = verbose ? results : results.filter(([, result]) => typeof result === 'string');
+  const lines = told.map(([name, result]) => {
+    if (result === true) return `[+]${name} ok`;
+    return typeof result === 'string' ? `[-]${name} failed: ${result}` : `[+]${name} ok: ${result.note}`;
   });
-  lines.push(failing.size === 0 ? 'check passed' : 'check failed');
-  send(response, failing.size === 0 ? 200 : 503, `${lines.join('\n')}\n`);
+  lines.push(failed ? 'check failed' : 'check passed');
+  send(response, failed ? 503 : 200, `${lines.join('\n')}\n`);
 }
 
 function send(response: ServerResponse, status: number, body: string): void {

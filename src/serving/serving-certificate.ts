@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Note } from '../observe/probes.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { CIPHER_ORDER } from './cipher-order.ts';
 
@@ -69,6 +70,15 @@ export class ServingCertificate {
   /** For the server's constructor. */
   get material(): SecureContextOptions {
     return this.#material;
+  }
+
+  /** Whether clients can take it: none connects to one that has ended. */
+  check(): Note | string {
+    const expiry = expiryOf(this.#material);
+    if (expiry === undefined) return 'it has no end that can be read';
+    if (expiry.getTime() <= Date.now()) return `it ended at ${expiry.toISOString()}`;
+    const trouble = this.#problem === undefined ? '' : `; the next one cannot be taken: ${this.#problem}`;
+    return { note: `good until ${expiry.toISOString()}${trouble}` };
   }
 
   /** The server gets every later certificate, until `stop`. */
