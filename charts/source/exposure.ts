@@ -42,7 +42,7 @@ export const exposure = {
         .describe('A TLSRoute of the Gateway API, for a listener of mode Passthrough.'),
       apiVersion: z
         .enum(['v1', 'v1alpha3', 'v1alpha2'])
-        .default('v1alpha3')
+        .default('v1')
         .describe('Of gateway.networking.k8s.io, as the cluster has it.'),
       hostnames: z.array(z.string().min(1)).default([]).describe('Its names; also names of the certificate.'),
       parentRefs: z.array(free).default([]).describe('The Gateways.'),

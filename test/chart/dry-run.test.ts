@@ -8,11 +8,14 @@ import { CASES } from './cases.ts';
 import { CHART, type Manifest, NAMESPACE, render } from './chart.ts';
 
 const MANIFESTS = new URL('../../deploy/', import.meta.url).pathname;
-/** Kinds of others, whose CustomResourceDefinitions are not here to be asked. */
+/** CustomResourceDefinitions of others, as they publish them. */
+const FOREIGN_KINDS = new URL('foreign-kinds/', import.meta.url).pathname;
 const FOREIGN = /^(monitoring\.coreos\.com|gateway\.networking\.k8s\.io|cert-manager\.io)\//;
 
 describe('the API server takes every manifest', () => {
   let cluster: Cluster;
+  /** Kinds of others that were among them. */
+  const foreign = new Set<string>();
 
   before(async () => {
     cluster = await startCluster();
@@ -28,14 +31,13 @@ apiVersion: v1
 kind: ServiceAccount
 metadata: {name: sallyport-check, namespace: ${NAMESPACE}}
 `);
-    const folder = join(CHART, 'crds');
-    await apply(
+    const files = [join(CHART, 'crds'), FOREIGN_KINDS].flatMap((folder) =>
       readdirSync(folder)
-        .map((name) => readFileSync(join(folder, name), 'utf8'))
-        .join('\n---\n'),
+        .filter((name) => name.endsWith('.yaml'))
+        .map((name) => join(folder, name)),
     );
-    const kinds = readdirSync(folder).map((name) => `crd/${name.replace('.yaml', '')}.sallyport.dev`);
-    const waited = await cluster.kubectl(['wait', '--for=condition=Established', ...kinds]);
+    await apply(files.map((file) => readFileSync(file, 'utf8')).join('\n---\n'));
+    const waited = await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all']);
     assert.equal(waited.code, 0, waited.stderr);
   });
   after(() => cluster?.stop());
@@ -57,11 +59,21 @@ metadata: {name: sallyport-check, namespace: ${NAMESPACE}}
   for (const [name, { values, kubernetes }] of Object.entries(CASES)) {
     it(`of the chart with the values "${name}", without a warning`, async () => {
       const manifests = await render(values, '--kube-version', kubernetes);
-      const own = manifests.filter((one: Manifest) => !FOREIGN.test(one.apiVersion));
-      assert.ok(own.length >= 10);
-      await dryRun(own.map((one) => stringify(one)).join('---\n'));
+      assert.ok(manifests.length >= 10);
+      await dryRun(manifests.map((one) => stringify(one)).join('---\n'));
+      for (const { apiVersion, kind } of manifests) if (FOREIGN.test(apiVersion)) foreign.add(kind);
     });
   }
+
+  it('and among them one of each kind of others, whose schemas refuse what is none', async () => {
+    assert.deepEqual([...foreign].sort(), ['Certificate', 'PrometheusRule', 'ServiceMonitor', 'TLSRoute']);
+    const { values } = CASES['ingress-and-cert-manager']!;
+    const manifests = await render(values);
+    for (const kind of foreign) {
+      const wrong = manifests.find((one: Manifest) => one.kind === kind)!;
+      await assert.rejects(dryRun(stringify({ ...wrong, spec: { ...wrong['spec'], notThere: 1 } })), /notThere/, kind);
+    }
+  });
 
   it('and would have warned of Pods that may do more', async () => {
     const manifests = await render({});
