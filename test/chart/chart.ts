@@ -29,22 +29,32 @@ export async function runHelm(
   args: string[],
   env: Record<string, string> = {},
   timeout = 60_000,
+  program?: string,
 ): Promise<CommandResult> {
   const folders = { HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
-  return await runCommand(await helm(), args, { env: { ...process.env, ...folders, ...env }, timeout });
+  return await runCommand(program ?? (await helm()), args, { env: { ...process.env, ...folders, ...env }, timeout });
 }
 
 /** What the chart makes of values. @throws Error with helm's words */
 export async function render(values: object, ...flags: string[]): Promise<Manifest[]> {
   const { code, stdout, stderr } = await template(values, ...flags);
   if (code !== 0) throw new Error(stderr);
+  return manifestsIn(stdout);
+}
+
+export function manifestsIn(stdout: string): Manifest[] {
   return parseAllDocuments(stdout)
     .map((document) => document.toJS() as Manifest | null)
     .filter((manifest) => manifest !== null);
 }
 
 export async function template(values: object, ...flags: string[]): Promise<CommandResult> {
+  const file = valuesFile(values);
+  return await runHelm(['template', 'sallyport', CHART, '--namespace', NAMESPACE, '--values', file, ...flags]);
+}
+
+export function valuesFile(values: object): string {
   const file = join(home, `values-${randomUUID()}.yaml`);
   writeFileSync(file, stringify(values));
-  return await runHelm(['template', 'sallyport', CHART, '--namespace', NAMESPACE, '--values', file, ...flags]);
+  return file;
 }

@@ -37,6 +37,10 @@ export async function helm(): Promise<string> {
   return await findProgram('helm', resolveVersion(), sayOnStderr);
 }
 
+export async function helm3(): Promise<string> {
+  return await findProgram('helm3', resolveVersion(), sayOnStderr);
+}
+
 /** What "no version asked for" means: that of the kube-apiserver in `KUBEBUILDER_ASSETS`, else the project's default. */
 export async function chosenVersion(asked?: string): Promise<string> {
   const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -107,7 +111,7 @@ async function reportedVersion(path: string, name: Program): Promise<string | un
   const question =
     name === 'kubectl'
       ? ['version', '--client', '-o', 'json']
-      : name === 'helm'
+      : name === 'helm' || name === 'helm3'
         ? ['version', '--short']
         : ['--version'];
   try {

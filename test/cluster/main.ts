@@ -28,6 +28,7 @@ const ALL: Program[] = [
   'kubelet',
   'kube-proxy',
   'helm',
+  'helm3',
 ];
 
 /** Every cluster of this checkout has a folder in here, named after it. */

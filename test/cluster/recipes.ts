@@ -1,4 +1,4 @@
-import { ETCD_VERSION, HELM_VERSION, versionParts } from './versions.ts';
+import { ETCD_VERSION, HELM_VERSION, HELM3_VERSION, versionParts } from './versions.ts';
 
 /** How one program is made from Go modules. */
 export interface Recipe {
@@ -15,14 +15,16 @@ export interface Recipe {
 }
 
 export type ServerProgram = 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kubelet' | 'kube-proxy';
-export type Program = ServerProgram | 'kubectl' | 'etcd' | 'helm';
+export type Program = ServerProgram | 'kubectl' | 'etcd' | 'helm' | 'helm3';
 
 export function recipeFor(program: Program, kubernetesVersion: string): Recipe {
   switch (program) {
     case 'etcd':
       return etcd();
     case 'helm':
-      return helm();
+      return helm('helm', HELM_VERSION);
+    case 'helm3':
+      return helm('helm3', HELM3_VERSION);
     case 'kubectl':
       return kubectl(kubernetesVersion);
     default:
@@ -70,15 +72,16 @@ function etcd(): Recipe {
   };
 }
 
-function helm(): Recipe {
+function helm(program: 'helm' | 'helm3', version: string): Recipe {
+  const module = `helm.sh/helm/v${versionParts(version)[0]}`;
   return {
     product: 'helm',
-    version: HELM_VERSION,
-    program: 'helm',
-    module: 'helm.sh/helm/v4',
-    moduleVersion: `v${HELM_VERSION}`,
-    package: 'helm.sh/helm/v4/cmd/helm',
-    linkerFlags: [`-X helm.sh/helm/v4/internal/version.version=v${HELM_VERSION}`],
+    version,
+    program,
+    module,
+    moduleVersion: `v${version}`,
+    package: `${module}/cmd/helm`,
+    linkerFlags: [`-X ${module}/internal/version.version=v${version}`],
   };
 }
 

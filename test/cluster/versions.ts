@@ -20,6 +20,8 @@ export const DEFAULT_VERSION = '1.37.2';
 /** etcd 3.6 serves every Kubernetes minor named here. */
 export const ETCD_VERSION = '3.6.8';
 export const HELM_VERSION = '4.3.1';
+/** Many clusters are still served by it; the chart is for both. */
+export const HELM3_VERSION = '3.22.0';
 
 /**
  * Takes "1.36", "v1.36", "1.36.3" or nothing (then `KUBERNETES_VERSION`, then the default); gives a full version
