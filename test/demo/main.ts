@@ -161,7 +161,9 @@ async function auditor(admin: Actor, store: string): Promise<void> {
     says: /^SOUND/m,
   });
   stage.say('Somebody changes one byte of it:');
-  const segment = join(store, 'recordings', name, '000001.jsonl.zst');
+  const folder = join(store, 'recordings', name);
+  const [chain] = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const segment = join(folder, chain!.name, '000001.jsonl.zst');
   const bytes = readFileSync(segment);
   const at = Math.floor(bytes.length / 2);
   bytes[at] = bytes[at]! ^ 1;
