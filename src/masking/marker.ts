@@ -1,4 +1,5 @@
-import { hash } from 'node:crypto';
+import { createCipheriv, hash } from 'node:crypto';
+import { KnownPath } from './known-path.ts';
 
 /** What every placeholder begins with. Long enough that base64 of it has a fixed core in each of its three alignments. */
 export const MARKER = 'sallyport.masked.';
@@ -19,27 +20,83 @@ export interface Place {
   readonly rule: string;
 }
 
+/** Kept digests of paths: most objects of a list have the same. */
+const MAX_PATHS = 4096;
+const LONGEST_PATH = 256;
+
+/** Four words that stand for an object and a rule, or for a path: secret, and of no use without the key. */
+export type PlaceDigest = readonly [number, number, number, number];
+
+/** Words of one digest, and of the sum of two. */
+export const DIGEST_WORDS = 4;
+
 /**
  * Makes placeholders under one installation's key.
  *
- * The MAC is SHA-256 over a block made of the key and the message behind it, of which 130 of 256 bits are shown. Cut short like
- * that, a hash with its key in front is a pseudo-random function (Coron, Dodis, Malinaud, Puniya, CRYPTO 2005: "chop"): what
- * is kept back is just what extending a message would take. It costs half of an HMAC, and a list has tens of thousands.
+ * The MAC is AES-256 of the sum (XOR) of two keyed digests, one of the object and the rule, one of the path: a pseudo-random
+ * function over an almost universal hash, which is one itself (decision 0051). A digest serves many placeholders, and the
+ * cipher takes many sums at once.
  */
 export class Placeholders {
   /** 64 bytes: one block of SHA-256. */
   private readonly block: string;
+  private readonly cipher: ReturnType<typeof createCipheriv>;
   private readonly text = Buffer.alloc(PLACEHOLDER_LENGTH, MARKER, 'latin1');
+  /** Paths in objects, with their digests. */
+  readonly paths = KnownPath.root();
+  private readonly digests = new Map<string, PlaceDigest>();
+  private readonly sum = new Int32Array(DIGEST_WORDS);
+  private readonly sumBytes = Buffer.from(this.sum.buffer);
+  private lastObject = '';
+  private lastRule = '';
+  private last: PlaceDigest | undefined;
+  private redacted: { readonly a: PlaceDigest; readonly b: PlaceDigest; readonly text: string } | undefined;
 
   /** @param key at least 32 secret bytes, the same in all replicas */
   constructor(key: Uint8Array) {
     if (key.length < 32) throw new Error('the masking key needs at least 32 bytes');
     this.block = hash('sha256', Buffer.concat([Buffer.from('sallyport placeholders\0'), key]), 'hex');
+    const ofCipher = hash('sha256', Buffer.concat([Buffer.from('sallyport placeholders, cipher\0'), key]), 'buffer');
+    // One block at a time, each on its own: as a pseudo-random function of 16 bytes, not to hide a text.
+    this.cipher = createCipheriv('aes-256-ecb', ofCipher, null).setAutoPadding(false);
   }
 
   /** The same for every value that ever stands there: a placeholder derived from the value would be a guessing machine. */
   redact({ object, path, rule }: Place): string {
-    return this.mac(`redact ${object.length} ${path.length} ${object}${path}${rule}`);
+    const { sum, text } = this;
+    const a = this.ofObject(object, rule);
+    const b = this.ofPath(path);
+    // All that is found in one text has the same.
+    if (a === this.redacted?.a && b === this.redacted.b) return this.redacted.text;
+    for (let i = 0; i < DIGEST_WORDS; i++) sum[i] = a[i]! ^ b[i]!;
+    writeLetters(text, MARKER.length, this.macs(sum), 0);
+    this.redacted = { a, b, text: text.toString('latin1') };
+    return this.redacted.text;
+  }
+
+  /** What all placeholders of one object and rule have in common. */
+  ofObject(object: string, rule: string): PlaceDigest {
+    if (this.last !== undefined && object === this.lastObject && rule === this.lastRule) return this.last;
+    this.lastObject = object;
+    this.lastRule = rule;
+    return (this.last = this.digest(`object ${object.length} ${object}${rule}`));
+  }
+
+  /** What all placeholders of one path have in common. */
+  ofPath(path: string): PlaceDigest {
+    const known = this.digests.get(path);
+    if (known !== undefined) return known;
+    const digest = this.digest(`path ${path}`);
+    if (path.length <= LONGEST_PATH) {
+      if (this.digests.size >= MAX_PATHS) this.digests.clear();
+      this.digests.set(path, digest);
+    }
+    return digest;
+  }
+
+  /** @param sums of two digests each, one behind the other @returns the MACs of as many placeholders, for `writeLetters` */
+  macs(sums: Int32Array): Buffer {
+    return this.cipher.update(Buffer.from(sums.buffer, sums.byteOffset, sums.byteLength));
   }
 
   /** Equal for equal values of one object and path, and comparable with nothing else. */
@@ -57,13 +114,45 @@ export class Placeholders {
     return text === this.redact(place);
   }
 
-  /** @param message says how long its parts are, so that no two places share one */
+  /** 128 bits. @param message says how long its parts are, so that no two share one */
+  private digest(message: string): PlaceDigest {
+    const digest = hash('sha256', this.block + message, 'binary');
+    const { sum, sumBytes } = this;
+    // Byte by byte: the words are the processor's own, what comes out must be the same for every replica.
+    for (let i = 0; i < sumBytes.length; i++) sumBytes[i] = digest.charCodeAt(i);
+    return [sum[0]!, sum[1]!, sum[2]!, sum[3]!];
+  }
+
+  /**
+   * SHA-256 over a block made of the key and the message behind it, of which 130 of 256 bits are shown: cut short like that, a
+   * hash with its key in front is a pseudo-random function (decision 0050).
+   */
   private mac(message: string): string {
     const mac = hash('sha256', this.block + message, 'binary');
     const { text } = this;
     for (let i = 0; i < MAC_LENGTH; i++) text[MARKER.length + i] = LETTERS[mac.charCodeAt(i) & 31]!;
     return text.toString('latin1');
   }
+}
+
+/** Writes 16 bytes of a MAC as 26 letters, five bits each. @param out has room for them from `at` on */
+export function writeLetters(out: Uint8Array, at: number, macs: Uint8Array, from: number): void {
+  let to = at;
+  for (let i = from; i < from + 15; i += 5) {
+    const high = (macs[i]! << 12) | (macs[i + 1]! << 4) | (macs[i + 2]! >> 4);
+    const low = ((macs[i + 2]! & 15) << 16) | (macs[i + 3]! << 8) | macs[i + 4]!;
+    out[to] = LETTERS[high >> 15]!;
+    out[to + 1] = LETTERS[(high >> 10) & 31]!;
+    out[to + 2] = LETTERS[(high >> 5) & 31]!;
+    out[to + 3] = LETTERS[high & 31]!;
+    out[to + 4] = LETTERS[low >> 15]!;
+    out[to + 5] = LETTERS[(low >> 10) & 31]!;
+    out[to + 6] = LETTERS[(low >> 5) & 31]!;
+    out[to + 7] = LETTERS[low & 31]!;
+    to += 8;
+  }
+  out[to] = LETTERS[macs[from + 15]! >> 3]!;
+  out[to + 1] = LETTERS[(macs[from + 15]! & 7) << 2]!;
 }
 
 export interface FoundMarker {

@@ -9,6 +9,7 @@ import { JsonCursor, unreadable } from './json-cursor.ts';
 import { readJsonString, writeJsonString } from './json-string.ts';
 import { type Key, KeyTable, keyOf } from './key-table.ts';
 import { KeywordGate } from './keyword-gate.ts';
+import type { KnownPath } from './known-path.ts';
 import { holdsMarker } from './marker.ts';
 import { type FieldMask, type MaskPlan, readsValue, replacer, substitute, substituteScalar } from './mask-plan.ts';
 import { EVENT, type ObjectHead, readHead, siblingText } from './object-head.ts';
@@ -96,8 +97,8 @@ class ObjectMask {
   private knownHead: ObjectHead | undefined;
   private knownObject: string | undefined;
   private readonly path: string[] = [];
-  /** Texts of the beginnings of `path`; the first `known` + 1 are right. */
-  private readonly texts: string[] = [''];
+  /** The beginnings of `path`; the first `known` + 1 are right. */
+  private readonly paths: KnownPath[];
   private known = 0;
   private readonly idle: boolean;
   private readonly exempt: boolean;
@@ -122,6 +123,7 @@ class ObjectMask {
     this.exempt = plan === undefined;
     this.plan = plan ?? wide;
     this.idle = this.plan.recognizer.idle;
+    this.paths = [this.plan.placeholders.paths];
     this.root = fieldPaths(this.plan, this.kind);
   }
 
@@ -369,6 +371,14 @@ class ObjectMask {
       patch.put(start - 1, end + 1, writeJsonString(helm));
       return true;
     }
+    if (!inSecretData && !readsValue(this.plan, field)) {
+      const { placeholders } = this.plan;
+      const at = this.here();
+      this.plan.masked?.({ rule: field.rule, kind: 'field', path: at.text });
+      const object = placeholders.ofObject(this.object, field.rule);
+      patch.placeholder(start, end, placeholders, object, at.digest(placeholders));
+      return true;
+    }
     let value = '';
     if (readsValue(this.plan, field)) {
       const text = readJsonString(this.bytes.toString('latin1', start, end));
@@ -462,14 +472,14 @@ class ObjectMask {
     return KEYS.read(this.bytes, cursor.from, cursor.to);
   }
 
+  private here(): KnownPath {
+    const { path, paths } = this;
+    for (; this.known < path.length; this.known++) paths[this.known + 1] = paths[this.known]!.step(path[this.known]!);
+    return paths[path.length]!;
+  }
+
   private pathText(): string {
-    const { path, texts } = this;
-    for (; this.known < path.length; this.known++) {
-      const before = texts[this.known]!;
-      const step = stepOf(path[this.known]!);
-      texts[this.known + 1] = before === '' && step.charCodeAt(0) === DOT ? step.slice(1) : before + step;
-    }
-    return texts[path.length]!;
+    return this.here().text;
   }
 }
 
@@ -487,16 +497,3 @@ function opensJson(bytes: Buffer, start: number): boolean {
 }
 
 const INDEXES = Array.from({ length: 64 }, (_, i) => String(i));
-const DOT = 0x2e;
-const MAX_STEPS = 4096;
-const STEPS = new Map<string, string>();
-
-/** How a step of a path is written: `.name`, `[3]` or `["a name"]`. Most repeat. */
-function stepOf(name: string): string {
-  let step = STEPS.get(name);
-  if (step !== undefined) return step;
-  if (/^\d+$/.test(name)) step = `[${name}]`;
-  else step = /^[A-Za-z_$][A-Za-z0-9_$-]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
-  if (STEPS.size < MAX_STEPS) STEPS.set(name, step);
-  return step;
-}

@@ -1,3 +1,12 @@
+import {
+  DIGEST_WORDS,
+  MARKER,
+  PLACEHOLDER_LENGTH,
+  type PlaceDigest,
+  type Placeholders,
+  writeLetters,
+} from './marker.ts';
+
 /**
  * Bytes of which parts are replaced, from left to right. What stays is copied in as long pieces as there are, and not at all
  * where nothing is replaced.
@@ -10,6 +19,10 @@ export class Patch {
   private length = 0;
   /** What stands before `out`: pieces, and ranges with patches of their own. */
   private parts: (Buffer | { readonly patch: Patch; readonly end: number })[] = [];
+  /** Placeholders in `out` that have no letters yet: where they stand, and of what their MACs are. */
+  private blank: number[] = [];
+  private sums = NO_SUMS;
+  private by: Placeholders | undefined;
 
   constructor(bytes: Buffer, from = 0) {
     this.bytes = bytes;
@@ -27,6 +40,39 @@ export class Patch {
     this.length += text.length;
   }
 
+  /**
+   * A placeholder in the place of a range; its letters are written when the patch is taken, those of many at once.
+   * @param object and path as `by` has digests of them
+   */
+  placeholder(start: number, end: number, by: Placeholders, object: PlaceDigest, path: PlaceDigest): void {
+    if (this.by !== by) {
+      this.fill();
+      this.by = by;
+    }
+    this.cut(start, end);
+    this.reserve(PLACEHOLDER_LENGTH);
+    const { out, length, blank } = this;
+    out.set(BLANK, length);
+    let at = blank.length * DIGEST_WORDS;
+    blank.push(length);
+    if (at === this.sums.length) {
+      const sums = new Int32Array(Math.max(256, at * 2));
+      sums.set(this.sums);
+      this.sums = sums;
+    }
+    const { sums } = this;
+    for (let i = 0; i < DIGEST_WORDS; i++) sums[at++] = object[i]! ^ path[i]!;
+    this.length = length + PLACEHOLDER_LENGTH;
+  }
+
+  private fill(): void {
+    const { blank, out } = this;
+    if (blank.length === 0) return;
+    const macs = this.by!.macs(this.sums.subarray(0, blank.length * DIGEST_WORDS));
+    for (let i = 0; i < blank.length; i++) writeLetters(out, blank[i]! + MARKER.length, macs, i * DIGEST_WORDS * 4);
+    this.blank = [];
+  }
+
   cut(start: number, end: number): void {
     this.copy(start);
     this.copied = end;
@@ -35,6 +81,7 @@ export class Patch {
   /** A range whose replacements are told later, before this patch is taken. */
   split(start: number, end: number): Patch {
     this.cut(start, end);
+    this.fill();
     this.parts.push(this.out.subarray(0, this.length));
     this.out = NOTHING;
     this.length = 0;
@@ -51,10 +98,12 @@ export class Patch {
   undo(mark: { readonly copied: number; readonly length: number }): void {
     this.copied = mark.copied;
     this.length = mark.length;
+    while (this.blank.length > 0 && this.blank.at(-1)! >= mark.length) this.blank.pop();
   }
 
   /** Everything up to `end`; what follows belongs to the next `take`. The bytes themselves where nothing was replaced. */
   take(end: number): Buffer {
+    this.fill();
     let out: Buffer;
     if (this.parts.length > 0) {
       this.copy(end);
@@ -93,3 +142,7 @@ export class Patch {
 }
 
 const NOTHING = Buffer.alloc(0);
+const NO_SUMS = new Int32Array(0);
+/** Were its letters never written, it would be a placeholder of nothing. */
+const BLANK = Buffer.alloc(PLACEHOLDER_LENGTH, 'a', 'latin1');
+BLANK.write(MARKER, 'latin1');
