@@ -140,7 +140,7 @@ function looseRange(text: string, nameStart: number, nameEnd: number, named: Nam
   const start = nameEnd + found[0].length - found[2]!.length - found[1]!.length;
   const range = { start, end: start + value.length };
   const before = text.slice(Math.max(0, nameStart - 160), nameStart);
-  if (INTRODUCES.test(before)) return range;
+  if (before.endsWith(' ') && INTRODUCES.test(before)) return range;
   const isSentence = /^[ \t]+(?:is|was|will)\b/.test(found[0]);
   const isLine =
     /(?:^|[\n\r>]|\\n)[ \t]*$/.test(before) || /\d\d:\d\d:\d\d\S{0,24} (?:std(?:out|err) [FP] )?[ \t]*$/.test(before);

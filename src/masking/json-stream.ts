@@ -125,17 +125,20 @@ export class JsonMask {
     return this.queue.length > 0;
   }
 
-  /** Works on what waits, for less than a millisecond. @returns what is done by that */
+  /** Works on what waits, for less than a millisecond. @returns what is done by that, one piece of it at a time */
   step(): Buffer {
     const [first] = this.queue;
-    if (!(first instanceof Later)) return NOTHING;
+    if (first === undefined) return NOTHING;
+    if (!(first instanceof Later)) {
+      this.queue.shift();
+      return first;
+    }
     const [string] = first.strings;
     if (string?.step() === true) return NOTHING;
     first.strings.shift();
     if (first.strings.length > 0) return NOTHING;
-    this.queue[0] = first.take();
-    const next = this.queue.findIndex((one) => one instanceof Later);
-    return joined(this.queue.splice(0, next === -1 ? this.queue.length : next) as Buffer[]);
+    this.queue.splice(0, 1, ...first.pieces());
+    return NOTHING;
   }
 
   /** @throws SallyportError where the answer ended before its end */

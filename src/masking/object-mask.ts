@@ -35,7 +35,7 @@ export interface ObjectHint {
 /** Long strings of an object that wait for their turn, and how the object is had then. */
 export class Later {
   readonly strings: StringMask[] = [];
-  take: () => Buffer = () => NOTHING;
+  pieces: () => Buffer[] = () => [];
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -67,7 +67,7 @@ export function maskObject(plan: MaskPlan, bytes: Buffer, hint: ObjectHint): Buf
   maskValue(plan, patch, cursor, hint);
   if (cursor.peek() !== -1) throw unreadable('something follows its end');
   if (hint.later !== undefined && hint.later.strings.length > 0) {
-    hint.later.take = () => patch.take(bytes.length);
+    hint.later.pieces = () => patch.pieces(bytes.length);
     return NOTHING;
   }
   const masked = patch.take(bytes.length);

@@ -103,24 +103,30 @@ export class Patch {
 
   /** Everything up to `end`; what follows belongs to the next `take`. The bytes themselves where nothing was replaced. */
   take(end: number): Buffer {
+    const pieces = this.pieces(end);
+    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  }
+
+  /** As `take`, in the pieces in which it is: a large one is not copied once more. */
+  pieces(end: number): Buffer[] {
     this.fill();
-    let out: Buffer;
-    if (this.parts.length > 0) {
-      this.copy(end);
-      const parts = this.parts.map((part) => ('patch' in part ? part.patch.take(part.end) : part));
-      out = Buffer.concat([...parts, this.out.subarray(0, this.length)]);
-      this.parts = [];
-    } else if (this.length === 0 && this.copied === this.from) {
-      out = this.bytes.subarray(this.from, end);
+    const pieces: Buffer[] = [];
+    for (const part of this.parts) {
+      if ('patch' in part) pieces.push(...part.patch.pieces(part.end));
+      else if (part.length > 0) pieces.push(part);
+    }
+    if (this.length === 0 && this.copied === (this.parts.length > 0 ? end : this.from)) {
+      if (this.parts.length === 0) pieces.push(this.bytes.subarray(this.from, end));
     } else {
       this.copy(end);
-      out = this.out.subarray(0, this.length);
+      pieces.push(this.out.subarray(0, this.length));
     }
+    this.parts = [];
     this.out = NOTHING;
     this.length = 0;
     this.from = end;
     this.copied = end;
-    return out;
+    return pieces;
   }
 
   private copy(to: number): void {
