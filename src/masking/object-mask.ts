@@ -1,10 +1,15 @@
-import { gzipSync } from 'node:zlib';
 import { SallyportError } from '../errors.ts';
 import { kindOf } from './assignment.ts';
-import { inflate } from './encoded.ts';
 import { fieldPaths } from './field-paths.ts';
-import { maskManifest } from './helm-manifest.ts';
-import { hideRepeats, isManifest, type ReleaseSecrets, secretsOfRelease } from './helm-release.ts';
+import {
+  isReleaseOfConfigMap,
+  isReleaseOfSecret,
+  type MaskInside,
+  maskReleaseOfConfigMap,
+  maskReleaseOfSecret,
+  maskTextOfRelease,
+} from './helm-mask.ts';
+import type { ReleaseSecrets } from './helm-release.ts';
 import { JsonCursor, unreadable } from './json-cursor.ts';
 import { readJsonString, writeJsonString } from './json-string.ts';
 import { type Key, KeyTable, keyOf } from './key-table.ts';
@@ -52,8 +57,6 @@ const NO_KEY = keyOf('');
 const PLAIN = keyOf('-');
 const NAME_WORDS = new KeywordGate(SECRET_WORDS);
 const JSON_TEXT = /^\s*[[{]/;
-/** How the names of Helm's releases begin. */
-const REVISIONS = 'sh.helm.release.v1.';
 const FLAG = /^--?[A-Za-z][A-Za-z0-9-]*$/;
 
 /**
@@ -295,7 +298,7 @@ class ObjectMask {
     if (this.hint.release !== undefined) return this.releaseString(start, end, name, this.hint.release);
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
-    if (this.kind === 'ConfigMap' && this.isReleaseOfConfigMap(start)) return this.configMapRelease(start, end);
+    if (this.kind === 'ConfigMap' && this.isRelease(start)) return this.configMapRelease(start, end);
     if (end - start >= LONG && (name.named === 'none' || !this.plan.recognizer.byName)) {
       return this.longString(start, end, escaped);
     }
@@ -366,10 +369,13 @@ class ObjectMask {
   private fieldString(start: number, end: number, field: FieldMask): boolean {
     const { path, patch } = this;
     const inSecretData = this.kind === 'Secret' && path[0] === 'data';
-    const helm = inSecretData ? this.helmRelease(start, end) : undefined;
-    if (helm !== undefined) {
-      patch.put(start - 1, end + 1, writeJsonString(helm));
-      return true;
+    if (inSecretData && isReleaseOfSecret(path, () => this.head.type)) {
+      const text = readJsonString(this.bytes.toString('latin1', start, end));
+      const release = maskReleaseOfSecret(text, this.insideRelease());
+      if (release !== undefined) {
+        patch.put(start - 1, end + 1, writeJsonString(release));
+        return true;
+      }
     }
     if (!inSecretData && !readsValue(this.plan, field)) {
       const { placeholders } = this.plan;
@@ -391,46 +397,25 @@ class ObjectMask {
     return true;
   }
 
-  /** A Helm release is JSON, gzipped, in base64, in base64: masked inside, so that helm can read it. */
-  private helmRelease(start: number, end: number): string | undefined {
-    const { path } = this;
-    if (path.length !== 2 || path[1] !== 'release' || this.head.type !== 'helm.sh/release.v1') return undefined;
-    const text = readJsonString(this.bytes.toString('latin1', start, end));
-    const packed = this.maskedRelease(Buffer.from(Buffer.from(text, 'base64').toString('latin1'), 'base64'));
-    return packed === undefined ? undefined : Buffer.from(packed.toString('base64')).toString('base64');
-  }
-
-  /** Helm's storage in ConfigMaps: there the release is in base64 once. */
-  private isReleaseOfConfigMap(start: number): boolean {
-    const { path } = this;
-    if (path.length !== 2 || path[0] !== 'data' || path[1] !== 'release') return false;
-    return this.bytes.toString('latin1', start, start + 4) === 'H4sI' && this.head.name.startsWith(REVISIONS);
+  private isRelease(start: number): boolean {
+    const begin = (): string => this.bytes.toString('latin1', start, start + 4);
+    return isReleaseOfConfigMap(this.path, begin, () => this.head.name);
   }
 
   private configMapRelease(start: number, end: number): boolean {
     const text = readJsonString(this.bytes.toString('latin1', start, end));
-    const packed = this.maskedRelease(Buffer.from(text, 'base64'));
     const place = { object: this.object, path: this.pathText(), rule: RULE_STRUCTURE };
     // What cannot be unpacked goes as a whole.
-    const written = packed?.toString('base64') ?? substitute(this.plan, place, text, 'field', REDACT) ?? '';
+    const written =
+      maskReleaseOfConfigMap(text, this.insideRelease()) ?? substitute(this.plan, place, text, 'field', REDACT) ?? '';
     if (written !== text) this.patch.put(start - 1, end + 1, writeJsonString(written));
     return true;
   }
 
-  /** @param packed gzip @returns the same, masked inside; undefined where it cannot be unpacked */
-  private maskedRelease(packed: Buffer): Buffer | undefined {
-    const json = inflate(packed);
-    if (json === undefined) return undefined;
-    try {
-      const release = secretsOfRelease(json);
-      const masked = maskObject(this.plan, json, { kind: 'helm', object: this.object, nesting: 1, release });
-      return masked === json ? packed : gzipSync(masked, { level: 6 });
-    } catch {
-      return undefined;
-    }
+  private insideRelease(): MaskInside {
+    return (json, release) => maskObject(this.plan, json, { kind: 'helm', object: this.object, nesting: 1, release });
   }
 
-  /** One text of a release: Secrets in its manifests are masked by structure, and where they are said again. */
   private releaseString(start: number, end: number, name: Key, release: ReleaseSecrets): boolean {
     const text = readJsonString(this.bytes.toString('latin1', start, end));
     const path = this.pathText();
@@ -439,19 +424,9 @@ class ObjectMask {
       return substitute(this.plan, place, value, 'field', REDACT);
     };
     const inspect = (part: string): string => this.inspected(part, name, undefined) ?? part;
-    const isTemplate = this.path[0] === 'chart' && this.path[1] !== 'values';
-    const masked = isManifest(this.path)
-      ? maskManifest(text, (what) => hide(what.value, `[${what.path}]`), inspect)
-      : ((isTemplate ? undefined : hideRepeats(text, release, hide)) ?? inspect(text));
-    if (masked !== text) this.patch.put(start - 1, end + 1, writeJsonString(this.asChartFile(text, masked)));
+    const masked = maskTextOfRelease(text, this.path, release, hide, inspect);
+    if (masked !== text) this.patch.put(start - 1, end + 1, writeJsonString(masked));
     return true;
-  }
-
-  /** Files of a chart are bytes, in base64: helm could not read the release if one were not. */
-  private asChartFile(text: string, masked: string): string {
-    const isFile = this.path[0] === 'chart' && /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
-    const isBase64 = /^[A-Za-z0-9+/]*={0,2}$/.test(masked) && masked.length % 4 === 0;
-    return isFile && !isBase64 ? Buffer.from(masked, 'latin1').toString('base64') : masked;
   }
 
   private peekKey(): Key {
