@@ -53,7 +53,7 @@ export class Patch {
     this.reserve(PLACEHOLDER_LENGTH);
     const { out, length, blank } = this;
     out.set(BLANK, length);
-    let at = blank.length * DIGEST_WORDS;
+    const at = blank.length * DIGEST_WORDS;
     blank.push(length);
     if (at === this.sums.length) {
       const sums = new Int32Array(Math.max(256, at * 2));
@@ -61,7 +61,10 @@ export class Patch {
       this.sums = sums;
     }
     const { sums } = this;
-    for (let i = 0; i < DIGEST_WORDS; i++) sums[at++] = object[i]! ^ path[i]!;
+    sums[at] = object[0] ^ path[0];
+    sums[at + 1] = object[1] ^ path[1];
+    sums[at + 2] = object[2] ^ path[2];
+    sums[at + 3] = object[3] ^ path[3];
     this.length = length + PLACEHOLDER_LENGTH;
   }
 
@@ -132,7 +135,11 @@ export class Patch {
   private copy(to: number): void {
     const length = to - this.copied;
     this.reserve(length);
-    this.bytes.copy(this.out, this.length, this.copied, to);
+    if (length > SHORT) this.bytes.copy(this.out, this.length, this.copied, to);
+    else {
+      const { bytes, out, copied, length: at } = this;
+      for (let i = 0; i < length; i++) out[at + i] = bytes[copied + i]!;
+    }
     this.length += length;
     this.copied = to;
   }
@@ -152,3 +159,6 @@ const NO_SUMS = new Int32Array(0);
 /** Were its letters never written, it would be a placeholder of nothing. */
 const BLANK = Buffer.alloc(PLACEHOLDER_LENGTH, 'a', 'latin1');
 BLANK.write(MARKER, 'latin1');
+
+/** Bytes that are copied sooner one by one than by a call. */
+const SHORT = 96;
