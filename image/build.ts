@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import manifest from '../package.json' with { type: 'json' };
 import { bundle } from './bundle.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { type WrittenImage, writeImage } from './oci-image.ts';
 import { USER, writeBase, writeProgram } from './root.ts';
 import { billOfMaterials, type Contents } from './sbom.ts';
@@ -45,8 +46,7 @@ export async function buildImage(folder: string, name = IMAGE_NAME): Promise<Bui
     layers: [base, program],
     entrypoint: ['/usr/bin/sallyport'],
     command: ['help'],
-    // Authorities that are mounted over the image's count too, beside those that Node.js brings.
-    env: { NODE_ENV: 'production', NODE_USE_SYSTEM_CA: '1' },
+    env: ENVIRONMENT,
     user: `${USER}:${USER}`,
     workingDirectory: '/app',
     ports: [8443, 9443, 10_250],

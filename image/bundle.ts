@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { chmod, mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 const ROOT = join(import.meta.dirname, '..');
+
+const LEAN_HTTP = 'lean-http';
 
 /** Where the image has its Node.js, as distroless images have it. */
 export const NODE_IN_IMAGE = '/nodejs/bin/node';
@@ -42,12 +44,13 @@ export async function bundle(folder: string): Promise<string[]> {
     sourcesContent: false,
     legalComments: 'none',
     metafile: true,
-    plugins: [leanClient],
+    plugins: [leanClient, leanHTTP],
     banner: { js: BANNER },
     logLevel: 'warning',
   });
   await chmod(join(folder, 'sallyport.mjs'), 0o755);
-  const folders = Object.keys(metafile.inputs).map((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]);
+  const inputs = Object.keys(metafile.inputs).filter((path) => !path.startsWith(`${LEAN_HTTP}:`));
+  const folders = inputs.map((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]);
   const packages = new Set(folders.filter((path) => path !== undefined).map((path) => nameAndVersion(path)));
   return [...packages].sort((a, b) => a.localeCompare(b));
 }
@@ -70,3 +73,37 @@ const leanClient: Plugin = {
     });
   },
 };
+
+/**
+ * What undici's dispatchers do not need (fetch, WebSockets, mocks) is run by whoever calls it; its index would run all of it at
+ * once. And `node:http` is required, not imported: an import asks it for every name that it exports, and for some of them
+ * Node.js compiles an undici of its own (15 MB resident).
+ */
+const leanHTTP: Plugin = {
+  name: LEAN_HTTP,
+  setup(builder) {
+    const namespace = LEAN_HTTP;
+    builder.onResolve({ filter: /^(node:)?http$/ }, ({ kind }) =>
+      kind === 'import-statement' ? { path: 'node:http', namespace } : undefined,
+    );
+    builder.onResolve({ filter: /^\.\/lib\/(web|mock)\// }, async ({ path, kind, importer, resolveDir }) => {
+      if (!importer.endsWith('node_modules/undici/index.js')) return undefined;
+      const resolved = await builder.resolve(path, { kind, importer: `${importer}#lean`, resolveDir });
+      return { path: resolved.path, namespace };
+    });
+    builder.onLoad({ filter: /.*/, namespace }, ({ path }) => ({ resolveDir: dirname(path), contents: leanly(path) }));
+  },
+};
+
+function leanly(path: string): string {
+  const required = `require(${JSON.stringify(path)})`;
+  if (path === 'node:http') return `module.exports = ${required};`;
+  // undici's index makes one of these at once; nothing of ours has a use for it.
+  if (path.endsWith('/cachestorage.js')) return 'module.exports = { CacheStorage: class {} };';
+  return `module.exports = new Proxy({}, {
+  get: (_, name) => function (...args) {
+    const wanted = ${required}[name];
+    return new.target ? Reflect.construct(wanted, args) : wanted(...args);
+  },
+});`;
+}

@@ -1,7 +1,7 @@
-import { startAdmission } from './admission/admission.ts';
+import type { startAdmission } from './admission/admission.ts';
 import { ConfigurationError, loadConfiguration } from './config/load.ts';
-import { startControllers } from './controller/controllers.ts';
-import { startGateway } from './gateway/gateway.ts';
+import type { RunningControllers } from './controller/controllers.ts';
+import { trimHeap } from './heap.ts';
 import { createLog, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { Checks, listenForProbes, type Note } from './observe/probes.ts';
@@ -12,6 +12,7 @@ export interface Output {
   stderr(text: string): void;
 }
 
+// Each process loads what it runs: a controller has nothing of the gateway's in memory, nor a gateway of the controller's.
 type Configuration = ReturnType<typeof loadConfiguration>;
 
 interface Running {
@@ -32,6 +33,7 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
     try {
       // First: the gateway may wait for a certificate that its own controller makes.
       if (configuration.controller.enabled) {
+        const { startControllers } = await import('./controller/controllers.ts');
         const controllers = await startControllers(configuration, log, metrics, VERSION);
         running.push(controllers);
         readiness.register('controller', () => remark(controllers.checks));
@@ -40,10 +42,13 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
       if (configuration.admission !== undefined) {
         readiness.register('admission', () => admission?.check() ?? 'the webhook does not serve yet');
       }
+      const { startGateway } = await import('./gateway/gateway.ts');
       const gateway = await startGateway(configuration, log, VERSION, metrics, readiness);
       running.push(gateway);
+      trimHeap();
       if (configuration.admission !== undefined) {
-        admission = await startAdmission(configuration.admission, gateway, configuration, log, metrics);
+        const { startAdmission: start } = await import('./admission/admission.ts');
+        admission = await start(configuration.admission, gateway, configuration, log, metrics);
         running.push(admission);
       }
     } catch (error) {
@@ -59,12 +64,13 @@ export async function runController(file: string, checkOnly: boolean, output: Ou
   return await run('controller', file, checkOnly, output, async (configuration, log) => {
     const metrics = new Metrics(VERSION);
     const readiness = new Checks();
-    let controllers: Awaited<ReturnType<typeof startControllers>> | undefined;
+    let controllers: RunningControllers | undefined;
     for (const name of ['lease', 'watches'] as const) {
       readiness.register(name, () => controllers?.checks[name]() ?? 'the controller has not begun yet');
     }
     const probes = await listenForProbes({ liveness: new Checks(), readiness, metrics }, configuration.probes);
     try {
+      const { startControllers } = await import('./controller/controllers.ts');
       controllers = await startControllers(configuration, log, metrics, VERSION);
       log.info({ probePort: probes.port, version: VERSION }, 'the controller runs');
       return { stop: () => Promise.all([controllers?.stop(), probes.close()]) };
@@ -79,7 +85,7 @@ export async function runController(file: string, checkOnly: boolean, output: Ou
  * What the controller of a gateway's process has to say of itself. It takes no requests from anybody, so that it is behind is no reason to send the
  * gateway none.
  */
-function remark(checks: Awaited<ReturnType<typeof startControllers>>['checks']): Note {
+function remark(checks: RunningControllers['checks']): Note {
   const said = Object.values(checks).map((check) => check());
   return {
     note: said

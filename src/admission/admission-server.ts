@@ -17,8 +17,17 @@ const BODY_TIMEOUT = 30_000;
 
 export interface RunningAdmission {
   readonly port: number;
-  /** Answers what is under way, then ends. */
+  /** Goes on serving, and has each connection closed by its next answer: an API server then has none that is cut under a review. */
+  drain(): void;
+  /** Takes no connection more, answers what is under way, then ends. */
   stop(): Promise<void>;
+}
+
+interface Service {
+  readonly reviewer: Pick<Reviewer, 'review'>;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  isDraining: boolean;
 }
 
 /**
@@ -28,11 +37,12 @@ export interface RunningAdmission {
 export async function serveAdmission(
   configuration: AdmissionConfiguration,
   certificate: ServingCertificate,
-  reviewer: Reviewer,
+  reviewer: Pick<Reviewer, 'review'>,
   log: Logger,
   metrics: Metrics,
 ): Promise<RunningAdmission> {
   const { clientCAFile } = configuration;
+  const service: Service = { reviewer, log, metrics, isDraining: false };
   const server = createServer(
     {
       ...certificate.material,
@@ -48,7 +58,7 @@ export async function serveAdmission(
       maxHeaderSize: 16_384,
     },
     (request, response) => {
-      answer(request, response, reviewer, log, metrics).catch((error: unknown) => {
+      answer(request, response, service).catch((error: unknown) => {
         log.error({ error }, 'a review could not be answered');
         response.destroy();
       });
@@ -63,7 +73,11 @@ export async function serveAdmission(
   log.info({ port }, 'the admission webhook serves');
   return {
     port,
+    drain: () => {
+      service.isDraining = true;
+    },
     stop: () => {
+      service.isDraining = true;
       certificate.stop();
       return new Promise((resolve) => {
         server.close(() => resolve());
@@ -74,29 +88,24 @@ export async function serveAdmission(
   };
 }
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  reviewer: Reviewer,
-  log: Logger,
-  metrics: Metrics,
-): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, service: Service): Promise<void> {
+  const { reviewer, log, metrics } = service;
+  const end = (status: number, text: string, type?: string): void => finish(response, service, status, text, type);
   const started = performance.now();
   const path = request.url?.split('?', 1)[0];
-  if (path !== '/admit' && path !== '/compile')
-    return void end(response, 404, 'there are POST /admit and /compile here, no more\n');
-  if (request.method !== 'POST') return void end(response, 405, 'POST an AdmissionReview\n');
+  if (path !== '/admit' && path !== '/compile') return end(404, 'there are POST /admit and /compile here, no more\n');
+  if (request.method !== 'POST') return end(405, 'POST an AdmissionReview\n');
   try {
     const text = await read(request);
-    if (path === '/compile') return void end(response, 200, admissionReview(compileReview(text)), 'application/json');
+    if (path === '/compile') return end(200, admissionReview(compileReview(text)), 'application/json');
     const outcome = await reviewer.review(text, Date.now());
-    end(response, 200, admissionReview(outcome.response), 'application/json');
+    end(200, admissionReview(outcome.response), 'application/json');
     tell(outcome, performance.now() - started, log, metrics);
   } catch (error) {
     if (!(error instanceof SallyportError)) throw error;
     metrics.admissionReviews.inc('Malformed');
     log.warn({ code: error.code, reason: error.message }, 'not an admission review');
-    end(response, error.status, `${error.message}\n`);
+    end(error.status, `${error.message}\n`);
   }
 }
 
@@ -153,10 +162,16 @@ function read(request: IncomingMessage): Promise<string> {
   return promise;
 }
 
-function end(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
+function finish(
+  response: ServerResponse,
+  { isDraining }: Service,
+  status: number,
+  text: string,
+  type = 'text/plain; charset=utf-8',
+): void {
   if (response.destroyed) return;
   // What was not read of a refused body is no next request.
-  if (status === 413) response.setHeader('connection', 'close');
+  if (status === 413 || isDraining) response.setHeader('connection', 'close');
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }

@@ -57,6 +57,7 @@ export async function startAdmission(
       check: () => certificate.check(),
       // API servers go on calling until they have heard that this replica is gone.
       async stop() {
+        serving.drain();
         await setTimeout(shutdown.readyDelay);
         await serving.stop();
       },

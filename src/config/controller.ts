@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration } from './duration.ts';
 
 /** What is done in the background for the whole installation, by one replica at a time: `controller`. */

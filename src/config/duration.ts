@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDuration } from './duration-text.ts';
 
 /** A duration in the configuration; its parsed value is in milliseconds. */

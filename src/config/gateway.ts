@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { admission } from './admission.ts';
 import { approvals } from './approvals.ts';
 import { certificates } from './certificates.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What callers may write over what they may not see (docs/masking.md). */
 export const masking = z.strictObject({

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** How API servers reach the webhook, and what the controller writes for them: a ValidatingWebhookConfiguration. */
 export const policyWebhook = z

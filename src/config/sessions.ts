@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration } from './duration.ts';
 
 /** An agent's name: it becomes a CEL value, a file name and the start of object names, so it is a short DNS label. */

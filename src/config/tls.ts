@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Where a server's certificate is: files of this machine, or a Secret of the gateway's namespace. */
 export const servingTLS = z

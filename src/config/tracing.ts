@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Traces to an OpenTelemetry collector: `tracing`. Absent: none, and nothing of it is loaded. */
 export const tracing = z.strictObject({

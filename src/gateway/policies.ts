@@ -56,7 +56,7 @@ export class Policies {
       log: options.log,
       watch: (handlers) =>
         this.#watch<AgentPolicy>('AgentPolicy', 'sallyport.dev', 'v1alpha1', 'agentpolicies', {
-          accept: (object) => object as unknown as AgentPolicy,
+          accept: withoutFieldOwners,
           handlers,
         }),
       beside: [this.#namespaces, served] as readonly Informer<unknown>[],
@@ -130,6 +130,12 @@ export class Policies {
       onFailure: watchFailure(this.#options, name),
     });
   }
+}
+
+/** Who last wrote which field is longer than what was written, and nobody here asks: for 200 policies 2 MB. */
+function withoutFieldOwners(object: KubernetesObject): AgentPolicy {
+  const { managedFields: _, ...metadata } = object.metadata as { managedFields?: unknown };
+  return { ...object, metadata } as unknown as AgentPolicy;
 }
 
 /** Only what policies may read: names and labels. Annotations can hold the whole manifest again. */

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { createTransport } from 'nodemailer';
 import type { EmailConfiguration } from '../config/notifications.ts';
 import { ReloadedFile } from '../kubernetes/reloaded-file.ts';
 import { type Channel, deliveryError } from './channel.ts';
@@ -34,6 +33,8 @@ export class Email implements Channel {
 
   async send(message: Message, signal: AbortSignal): Promise<void> {
     const { host, port, tls, username, from, to, includeDiff } = this.#configuration;
+    // Loaded by who sends mail: it is 15 MB of memory that nobody else needs.
+    const { createTransport } = await import('nodemailer');
     const transport = createTransport({
       host,
       port,

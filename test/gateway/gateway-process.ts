@@ -33,6 +33,8 @@ export interface GatewayOptions {
   /** Share namespace, keys and sessions with another replica. */
   readonly replicaOf?: GatewayProcess;
   readonly env?: Record<string, string>;
+  /** The bundle that the image has, instead of the sources. */
+  readonly program?: string;
 }
 
 /** A real gateway process before a real API server, with an account as small as examples/rbac/gateway.yaml says. */
@@ -116,6 +118,7 @@ export class GatewayProcess {
       authority.certPem,
       replicaOf === undefined,
     );
+    if (options.program !== undefined) gateway.program = options.program;
     await gateway.launch(options.env);
     return gateway;
   }

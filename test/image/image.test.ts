@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Built, buildImage } from '../../image/build.ts';
+import { ENVIRONMENT } from '../../image/environment.ts';
 import manifest from '../../package.json' with { type: 'json' };
 import { Unpacked } from './unpacked.ts';
 
@@ -122,7 +123,13 @@ describe('the image', { skip: why }, () => {
     assert.ok(final.includes(`\nWORKDIR ${config.WorkingDir}\n`));
     assert.ok(final.includes(`\nENTRYPOINT ${JSON.stringify(config.Entrypoint)}\n`));
     assert.ok(final.includes(`\nCMD ${JSON.stringify(config.Cmd)}\n`));
-    assert.ok(final.includes(`\nENV ${config.Env.filter((each) => !each.startsWith('PATH=')).join(' ')}\n`));
+    const environment = Object.entries(ENVIRONMENT).map(([name, value]) => `${name}=${value}`);
+    assert.deepEqual(
+      config.Env.filter((each) => !each.startsWith('PATH=')),
+      environment,
+    );
+    const quoted = environment.map((each) => (each.includes(' ') ? each.replace(/=(.*)/, '="$1"') : each));
+    assert.ok(final.includes(`\nENV ${quoted.join(' ')}\n`));
     const ports = Object.keys(config.ExposedPorts).map((port) => port.replace('/tcp', ''));
     assert.ok(final.includes(`\nEXPOSE ${ports.join(' ')}\n`));
     assert.ok(final.includes(`image.version=${manifest.version} `));

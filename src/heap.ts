@@ -1,0 +1,17 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
+
+/**
+ * Gives back to the system what a start has left behind: V8 keeps the memory of its first seconds (modules, a configuration, every
+ * policy compiled) for a process that would go on so, and this one mostly waits. Some 20 MB of a gateway's 130; it stops the
+ * process for 50 ms, so it is for the moment before anybody is served.
+ */
+export function trimHeap(): void {
+  // The one way to V8's own collector without a flag on the command line; it is not left lying about.
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as Collect;
+  setFlagsFromString('--no-expose-gc');
+  collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+}
