@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bed } from './bed.ts';
 import type { Endpoint, Protocol } from './endpoint.ts';
 import { part } from './part.ts';
 import { addPolicies, removePolicies } from './policies.ts';
+import { type PolicyCost, type PolicyCostSize, policyCost, settled } from './policy-cost.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio, quantile } from './quantile.ts';
 import type { Must, Section } from './section.ts';
@@ -24,13 +24,9 @@ interface Variant {
   readonly usage: ProcessUsage | undefined;
   /** In force while it is measured; undefined where none has a say. */
   readonly policies: number | undefined;
-  /** The gateway with few policies, and with many: they alone differ in nothing else. */
-  readonly compared: boolean;
   saturation: number;
   /** One each round; not a number for a round in which it had no place. */
   readonly cpu: number[];
-  /** The same in a closed loop, for the finest comparison that is asked for: of the gateway with few and with many policies. */
-  readonly closedCpu: number[];
   readonly p50: number[];
   readonly p99: number[];
   failed: number;
@@ -44,15 +40,27 @@ interface Size {
   readonly saturationSeconds: number;
   /** Requests of each variant before anything is counted: until then the compilers still work, and that is no request's cost. */
   readonly warmRequests: number;
-  readonly closedRequests: number;
+  readonly policyCost: PolicyCostSize;
 }
 
 /** CPU time and added latency of a small GET, side by side. */
 export const get = part<Size>(
   'get',
   {
-    full: { rounds: 4, seconds: 1.5, saturationSeconds: 1.5, warmRequests: 3_000, closedRequests: 1_500 },
-    quick: { rounds: 2, seconds: 0.5, saturationSeconds: 0.5, warmRequests: 50, closedRequests: 50 },
+    full: {
+      rounds: 4,
+      seconds: 1.5,
+      saturationSeconds: 1.5,
+      warmRequests: 3_000,
+      policyCost: { stretches: 5, requests: 3_000 },
+    },
+    quick: {
+      rounds: 2,
+      seconds: 0.5,
+      saturationSeconds: 0.5,
+      warmRequests: 50,
+      policyCost: { stretches: 1, requests: 50 },
+    },
   },
   async (bed, size) => {
     const variants = await variantsOf(bed, size);
@@ -79,7 +87,8 @@ export const get = part<Size>(
     }
     await settled(new ProcessUsage(bed.gateway.pid));
     await rounds(few, half + size.rounds, 2 * size.rounds);
-    return sectionOf(bed, size, variants, rate);
+    const cost = await policyCost(bed, PROTOCOLS, MORE_POLICIES, size.policyCost);
+    return sectionOf(bed, size, variants, rate, cost);
   },
 );
 
@@ -102,10 +111,8 @@ async function variantsOf(bed: Bed, size: Size): Promise<Variant[]> {
       endpoint,
       usage,
       policies,
-      compared: policies !== undefined && name !== MASKED,
       saturation: 0,
       cpu: rounds(),
-      closedCpu: rounds(),
       p50: rounds(),
       p99: rounds(),
       failed: 0,
@@ -128,15 +135,6 @@ function turned<Item>(items: readonly Item[], by: number): Item[] {
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-/** Until the gateway has written what it says of new policies into their status: that is no request's work. */
-async function settled(usage: ProcessUsage): Promise<void> {
-  for (let attempt = 0; attempt < 60; attempt++) {
-    const before = usage.cpu();
-    await sleep(500);
-    if (usage.cpu() - before < 20) return;
-  }
-}
-
 /** All that goes before what counts; what one way bears at most is found out on the way. */
 async function warm(bed: Bed, one: Variant, size: Size): Promise<void> {
   await withChannel(bed, one, async (channel) => {
@@ -157,10 +155,6 @@ async function measure(bed: Bed, one: Variant, round: number, rate: number, size
     one.p50[round] = quantile(latencies, 0.5);
     one.p99[round] = quantile(latencies, 0.99);
     one.failed += failed;
-    if (!one.compared) return;
-    const start = one.usage!.cpu();
-    await bed.load.do('repeat', channel, bed.small, 8, size.closedRequests);
-    one.closedCpu[round] = (one.usage!.cpu() - start) / size.closedRequests;
   });
 }
 
@@ -172,7 +166,9 @@ async function withChannel(bed: Bed, one: Variant, use: (channel: number) => Pro
   bed.gateway.log.length = 0;
 }
 
-function sectionOf(bed: Bed, size: Size, variants: readonly Variant[], rate: number): Section {
+type Cost = Readonly<Record<(typeof PROTOCOLS)[number], PolicyCost>>;
+
+function sectionOf(bed: Bed, size: Size, variants: readonly Variant[], rate: number, cost: Cost): Section {
   const find = (name: string, protocol: Protocol) =>
     variants.find((one) => one.name === name && one.protocol === protocol)!;
   const reference = find('kubectl proxy', 'HTTP/1.1');
@@ -192,13 +188,16 @@ function sectionOf(bed: Bed, size: Size, variants: readonly Variant[], rate: num
       String(one.failed),
     ];
   });
-  const closed = (name: string): string =>
-    PROTOCOLS.map((protocol) => `${number(median(find(name, protocol).closedCpu), 3)} ms over ${protocol}`).join(', ');
+  const costs = PROTOCOLS.map((protocol) => {
+    const { few, many, ratios } = cost[protocol];
+    return `over ${protocol} ${number(median(few), 3)} ms with one, ${number(median(many), 3)} with 200, ratios ${spread(ratios, 3)}`;
+  });
   const notes = [
     `Open loop at ${rate} requests a second, half of the slowest one's saturation; rounds of ${size.seconds} s each, in turning order: ${size.rounds / 2} with one policy, ${size.rounds} with 200, and again ${size.rounds / 2} with one. ` +
       'Medians of the rounds (spread: the middle half of them); "× kubectl proxy" and added latency are of one round each. Latency counts from the moment at which a request was due.',
     `The gateway has had ${size.warmRequests} requests by each way before, which are not counted: its code is compiled then.`,
-    `What 200 policies add is measured in the same rounds, in a closed loop of 8 requests at once: CPU of ${size.closedRequests} requests, medians (1 policy: ${closed('gateway, 1 policy')}; 200: ${closed('gateway, 200 policies')}).`,
+    `What 200 policies add is measured behind those rounds, in the same process, in a closed loop of 8 requests at once: ${size.policyCost.stretches} stretches with 200 policies, each of ${size.policyCost.requests} requests a protocol and between two stretches with one, ` +
+      `over the mean of which its CPU is taken. Medians (spread: the middle half): ${costs.join('; ')}.`,
     'CPU is user and system time of the proxy process, its threads and workers. The gateway logs every request, as it does by default. ' +
       'All 200 policies name the caller. Saturation is with 32 requests at once, clients and API server on the same cores.',
     'The caller is exempt from masking, but in the row "default masks": what a gateway does for everyone else. What masking costs has its own part.',
@@ -224,15 +223,15 @@ function sectionOf(bed: Bed, size: Size, variants: readonly Variant[], rate: num
         rows,
       },
     ],
-    musts: mustsOf(find, reference),
+    musts: mustsOf(find, reference, cost),
   };
 }
 
-function mustsOf(find: (name: string, protocol: Protocol) => Variant, reference: Variant): Must[] {
+function mustsOf(find: (name: string, protocol: Protocol) => Variant, reference: Variant, cost: Cost): Must[] {
   return PROTOCOLS.flatMap((protocol) => {
     const one = find('gateway, 1 policy', protocol);
     const times = medianRatio(one.cpu, reference.cpu);
-    const more = median(find('gateway, 200 policies', protocol).closedCpu) / median(one.closedCpu) - 1;
+    const more = median(cost[protocol].ratios) - 1;
     return [
       {
         what: `CPU of a small GET, ${protocol}: at most 2.2 × kubectl proxy (aim 1.6)`,
