@@ -28,6 +28,7 @@ async function until(of: { probePort: number }, fits: (ready: Ready) => boolean)
 describe('whether controllers are ready, and why not', { timeout: 180_000 }, () => {
   let cluster: Cluster;
   let gateway: GatewayProcess;
+  let server: ApiServerProcess | undefined;
   const controllers: ControllerProcess[] = [];
 
   before(async () => {
@@ -40,6 +41,8 @@ describe('whether controllers are ready, and why not', { timeout: 180_000 }, () 
   after(async () => {
     for (const controller of controllers) await controller.remove();
     await gateway?.stop();
+    // Started anew it is this test's own, and nobody else ends it.
+    await server?.kill();
     await cluster?.stop();
   });
 
@@ -60,7 +63,7 @@ describe('whether controllers are ready, and why not', { timeout: 180_000 }, () 
   });
 
   it('an API server that does not answer: not ready, with the reason, and ready again by itself', async () => {
-    const server = new ApiServerProcess(cluster);
+    server = new ApiServerProcess(cluster);
     await server.kill();
     try {
       for (const each of controllers) {
