@@ -112,11 +112,14 @@ export class CredentialCache {
     replace(this.#failureFile, JSON.stringify({ at: Date.now(), message }));
   }
 
-  /** The failure of a sign-in that ended after `since` (Unix milliseconds). */
+  /**
+   * The failure of a sign-in that ended after `since` (Unix milliseconds). One of that very millisecond is not: it may
+   * be what somebody has mended and tries again; to ask once more than needed does no harm.
+   */
   failureSince(since: number): string | undefined {
     try {
       const { at, message } = JSON.parse(readOwn(this.#failureFile) ?? '{}') as { at?: number; message?: string };
-      return at !== undefined && at >= since ? message : undefined;
+      return at !== undefined && at > since ? message : undefined;
     } catch {
       return undefined;
     }

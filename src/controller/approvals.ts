@@ -9,6 +9,7 @@ import type { NotificationsConfiguration } from '../config/notifications.ts';
 import { isStatus } from '../kubernetes/api-error.ts';
 import { Informer } from '../kubernetes/informer.ts';
 import { keyOf } from '../kubernetes/object.ts';
+import type { Stored } from '../kubernetes/pages.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import { createChannels } from '../notify/channels.ts';
 import { Events } from '../notify/events.ts';
@@ -43,6 +44,9 @@ interface Step {
 /** Milliseconds that a look at the guard is good for, and until the next where it did not stand. */
 const GUARD_WAIT = 2_000;
 
+/** Milliseconds until a grant is looked at again whose session or policy a watch does not show as it stands. */
+const WATCH_LAG = 2_000;
+
 interface Policy {
   readonly name: string;
   readonly uid: string;
@@ -53,6 +57,15 @@ interface Session {
   readonly name: string;
   readonly revoked: boolean;
 }
+
+const policyOf = ({ metadata: { name, uid, generation = 0 } }: Stored): Policy => ({ name, uid, generation });
+
+const sessionOf = (object: Stored): Session => ({
+  name: object.metadata.name,
+  revoked: (object as { status?: { revoked?: unknown } }).status?.revoked === true,
+});
+
+const stands = (session: Session | undefined): boolean => session !== undefined && !session.revoked;
 
 /**
  * Brings every ApprovalRequest to where it should be: takes decisions in, ends what is over, gives up the uses of
@@ -104,17 +117,14 @@ export class Approvals {
     });
     this.#policies = this.#watch('AgentPolicy', {
       metadataOnly: true,
-      accept: ({ metadata: { name, uid, generation = 0 } }) => ({ name, uid, generation }),
+      accept: policyOf,
       handlers: {
         update: (policy) => this.#grantsOf((request) => request.spec.policyRef.name === policy.name),
         delete: (policy) => this.#grantsOf((request) => request.spec.policyRef.name === policy.name),
       },
     });
     this.#sessions = this.#watch('AgentSession', {
-      accept: (object) => ({
-        name: object.metadata.name,
-        revoked: (object as { status?: { revoked?: unknown } }).status?.revoked === true,
-      }),
+      accept: sessionOf,
       handlers: {
         update: (session) => this.#grantsOf((request) => request.spec.requester.session === session.name),
         delete: (session) => this.#grantsOf((request) => request.spec.requester.session === session.name),
@@ -150,7 +160,7 @@ export class Approvals {
     if (object === undefined) return;
     if (object.status?.decision !== undefined) await this.#guard.fresh(GUARD_WAIT);
     const now = Date.now();
-    const next = this.#next(object, now);
+    const next = this.#next(object, now) ?? (await this.#voided(object, now));
     if (next !== undefined) {
       await this.#write(object, next.status);
       next.audit();
@@ -181,8 +191,11 @@ export class Approvals {
   }
 
   #ended(object: ApprovalRequest, now: number): Step | undefined {
-    const over = expire(object, now) ?? this.#voided(object, now);
-    return over && { status: over, audit: () => this.#audit.ended(object, over) };
+    return this.#over(object, expire(object, now));
+  }
+
+  #over(object: ApprovalRequest, status: ApprovalRequestStatus | undefined): Step | undefined {
+    return status && { status, audit: () => this.#audit.ended(object, status) };
   }
 
   /** People are told of what waits, once; whether they were is written down, and nothing waits for it. */
@@ -213,17 +226,31 @@ export class Approvals {
     this.#notifier.withdraw(object.metadata.uid ?? '');
   }
 
-  /** Of a session grant whose policy or session is not what it was. */
-  #voided(object: ApprovalRequest, now: number): ApprovalRequestStatus | undefined {
-    if (object.status?.grantDuration === undefined || !this.#policies.synced || !this.#sessions.synced)
-      return undefined;
-    if (grantIsOutdated(object, this.#policies.get(object.spec.policyRef.name))) {
-      return voidRequest(object, 'PolicyChanged', 'the policy is another one now', now);
+  /**
+   * Ends a session grant whose policy or session is not what it was. The watches only raise the suspicion: each lags
+   * behind the others, and what was made a moment ago may be missing from one. A person's word is not undone for that.
+   */
+  async #voided(object: ApprovalRequest, now: number): Promise<Step | undefined> {
+    const { spec, status } = object;
+    if (status?.grantDuration === undefined || endOf(object) !== undefined) return undefined;
+    if (!this.#policies.synced || !this.#sessions.synced) return undefined;
+    const { own } = this.#options;
+    const { policyRef, requester } = spec;
+    const { session: name = '' } = requester;
+    const shown = this.#sessions.get(`${own.namespace}/${name}`);
+    if (!grantIsOutdated(object, this.#policies.get(policyRef.name)) && stands(shown)) return undefined;
+    const [policy, session] = await Promise.all([
+      own.get('AgentPolicy', { name: policyRef.name }),
+      name === '' ? undefined : own.get('AgentSession', { name }),
+    ]);
+    if (grantIsOutdated(object, policy && policyOf(policy))) {
+      return this.#over(object, voidRequest(object, 'PolicyChanged', 'the policy is another one now', now));
     }
-    const name = object.spec.requester.session;
-    const session = name === undefined ? undefined : this.#sessions.get(`${this.#options.own.namespace}/${name}`);
-    if (session !== undefined && !session.revoked) return undefined;
-    return voidRequest(object, 'SessionEnded', 'the agent session has ended', now);
+    if (!stands(session && sessionOf(session))) {
+      return this.#over(object, voidRequest(object, 'SessionEnded', 'the agent session has ended', now));
+    }
+    this.#queue.addAfter(keyOf(object), WATCH_LAG);
+    return undefined;
   }
 
   #grantsOf(fits: (request: ApprovalRequest) => boolean): void {

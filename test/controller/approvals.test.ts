@@ -3,9 +3,19 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApprovalRequest } from '../../src/approval/approval-request.generated.ts';
 import { Bench, gateway, type Person, specOf } from '../approval/bench.ts';
+import { WireTap } from '../gateway/wire-tap.ts';
 import { ControllerProcess } from './controller-process.ts';
 
 const POLICY = 'cursor-in-production';
+const POLICIES = '/apis/sallyport.dev/v1alpha1/agentpolicies';
+const SESSIONS = '/apis/sallyport.dev/v1alpha1/namespaces/sallyport-system/agentsessions';
+const RULES = [
+  {
+    name: 'other-exec',
+    action: 'RequireApproval',
+    match: { verbs: ['create'], apiGroups: [''], resources: ['pods/exec'] },
+  },
+];
 const bob: Person = { username: 'bob@shop.example', uid: 'b-1' };
 const carol: Person = { username: 'carol@shop.example' };
 const alice: Person = { username: 'alice@shop.example', uid: 'a-1' };
@@ -49,6 +59,36 @@ describe('the approvals controller on a real API server', { timeout: 240_000 }, 
       status: { decision: { type, username: person.username, reason: 'looked at it', ...more } },
     });
     assert.equal(answer.status, 200, answer.body);
+  };
+  const policy = async (name: string): Promise<{ uid: string; generation: number }> => {
+    const made = await bench.cluster.admin('POST', POLICIES, {
+      apiVersion: 'sallyport.dev/v1alpha1',
+      kind: 'AgentPolicy',
+      metadata: { name },
+      spec: { subjects: [{ kind: 'Group', name: 'ai-agents' }], rules: RULES },
+    });
+    assert.equal(made.status, 201, made.body);
+    return made.json().metadata;
+  };
+  const session = async (name: string): Promise<void> => {
+    const made = await bench.send(gateway, 'POST', SESSIONS, {
+      apiVersion: 'sallyport.dev/v1alpha1',
+      kind: 'AgentSession',
+      metadata: { name },
+      spec: {
+        agent: 'cursor',
+        onBehalfOf: 'a',
+        issuer: 'https://login.example',
+        subject: 'a',
+        expirationTime: '2099-01-01T00:00:00Z',
+      },
+    });
+    assert.equal(made.status, 201, made.body);
+  };
+  const revoke = async (name: string): Promise<void> => {
+    const root = { username: 'root', groups: ['system:masters'] };
+    const type = 'application/merge-patch+json';
+    await bench.send(root, 'PATCH', `${SESSIONS}/${name}/status`, { status: { revoked: true } }, type);
   };
   const is = (type: string) => (object: ApprovalRequest) =>
     object.status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') === true;
@@ -213,38 +253,7 @@ describe('the approvals controller on a real API server', { timeout: 240_000 }, 
   });
 
   it('a session grant ends when its policy changes, when its session ends, and when it is revoked', async () => {
-    const policies = '/apis/sallyport.dev/v1alpha1/agentpolicies';
-    const rules = [
-      {
-        name: 'other-exec',
-        action: 'RequireApproval',
-        match: { verbs: ['create'], apiGroups: [''], resources: ['pods/exec'] },
-      },
-    ];
-    const made = await bench.cluster.admin('POST', policies, {
-      apiVersion: 'sallyport.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: POLICY },
-      spec: { subjects: [{ kind: 'Group', name: 'ai-agents' }], rules },
-    });
-    assert.equal(made.status, 201, made.body);
-    const { uid, generation } = made.json().metadata;
-    const sessions = '/apis/sallyport.dev/v1alpha1/namespaces/sallyport-system/agentsessions';
-    const session = async (name: string): Promise<void> => {
-      const answer = await bench.send(gateway, 'POST', sessions, {
-        apiVersion: 'sallyport.dev/v1alpha1',
-        kind: 'AgentSession',
-        metadata: { name },
-        spec: {
-          agent: 'cursor',
-          onBehalfOf: 'a',
-          issuer: 'https://login.example',
-          subject: 'a',
-          expirationTime: '2099-01-01T00:00:00Z',
-        },
-      });
-      assert.equal(answer.status, 201, answer.body);
-    };
+    const { uid, generation } = await policy(POLICY);
     for (const name of ['cursor-1', 'cursor-2', 'cursor-3']) await session(name);
     const granted = async (name: string, version = generation): Promise<string> => {
       const request = await bench.pending({
@@ -263,21 +272,61 @@ describe('the approvals controller on a real API server', { timeout: 240_000 }, 
       assert.ok(!is('Expired')(await bench.get(name)), 'and until then it holds');
     await say(bob, revoked, 'Denied');
     assert.equal(endReason(await becomes(revoked, is('Expired'))), 'Revoked');
-    await bench.send(
-      { username: 'root', groups: ['system:masters'] },
-      'PATCH',
-      `${sessions}/cursor-2/status`,
-      { status: { revoked: true } },
-      'application/merge-patch+json',
-    );
+    await revoke('cursor-2');
     assert.equal(endReason(await becomes(ended, is('Expired'))), 'SessionEnded');
     await bench.cluster.admin(
       'PATCH',
-      `${policies}/${POLICY}`,
-      { spec: { rules: [...rules, { ...rules[0], name: 'x' }] } },
+      `${POLICIES}/${POLICY}`,
+      { spec: { rules: [...RULES, { ...RULES[0], name: 'x' }] } },
       'application/merge-patch+json',
     );
     assert.equal(endReason(await becomes(changed, is('Expired'))), 'PolicyChanged');
+  });
+
+  it('a grant of a session or policy that its watch does not show yet stands; one that has ended ends', async () => {
+    await controller.stop();
+    let open = (): void => {};
+    const held = new Promise<'Pass'>((resolve) => {
+      open = () => resolve('Pass');
+    });
+    let lists = 0;
+    const tap = await WireTap.start(bench.cluster, (text) => {
+      const [line = ''] = text.split('\r\n', 1);
+      if (!/\/agent(?:sessions|policies)\?/.test(line)) return undefined;
+      if (/[?&]watch=/.test(line)) return held;
+      lists += 1;
+      return undefined;
+    });
+    const token = await bench.cluster.serviceAccountToken('sallyport-system', 'sallyport-gateway');
+    const kubeconfig = await bench.cluster.kubeconfig({ token });
+    tap.divert(kubeconfig, bench.cluster);
+    const lagging = await ControllerProcess.start(bench.cluster, { upstream: { kubeconfig } });
+    try {
+      await lagging.logged('leading: this replica takes decisions in', undefined, 20_000);
+      const watches = (kind: string) => tap.heads(`/${kind}?`).filter((head) => /[?&]watch=/.test(head)).length;
+      while (watches('agentsessions') === 0 || watches('agentpolicies') === 0) await sleep(20);
+      const before = lists;
+      const { uid, generation } = await policy('late');
+      await session('cursor-late');
+      const late = await bench.pending({
+        policyRef: { name: 'late', uid, generation },
+        grant: { rule: 'other-exec', maxDuration: '30m' },
+        requester: { ...specOf('x').requester, session: 'cursor-late' },
+      });
+      await bench.approver(bob.username, 'late');
+      await say(bob, late, 'Approved', { grantDuration: '10m' });
+      await becomes(late, is('Approved'));
+      await sleep(1_000);
+      assert.equal(lists, before, 'nothing was listed again meanwhile: the watches know neither');
+      assert.ok(!is('Expired')(await bench.get(late)));
+      await revoke('cursor-late');
+      assert.equal(endReason(await becomes(late, is('Expired'))), 'SessionEnded');
+    } finally {
+      open();
+      await lagging.remove();
+      await tap.close();
+      await controller.launch();
+    }
   });
 
   it('two controllers, one killed while it leads: every word is taken in once', async () => {

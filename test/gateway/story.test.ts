@@ -59,7 +59,8 @@ test('an allowed read passes under the caller’s own prefixed name', async () =
   assert.equal(read.code, 0, read.stderr);
   assert.equal(read.stdout, 'b');
   const [event] = cluster.auditEvents(
-    (one) => one.objectRef?.name === 'settings' && one.impersonatedUser !== undefined,
+    ({ objectRef, impersonatedUser }) =>
+      objectRef?.namespace === shop && objectRef.name === 'settings' && impersonatedUser !== undefined,
   );
   assert.equal(event?.impersonatedUser?.username, 'sallyport:ci');
   assert.ok(event?.impersonatedUser?.groups?.includes('sallyport:ai-agents'));
