@@ -28,6 +28,7 @@ export async function bundle(folder: string): Promise<string[]> {
       { in: 'src/cli/main.ts', out: 'sallyport' },
       // Threads: whoever starts one looks for it beside itself, among the parts.
       { in: 'src/gateway/approval/diff-thread.ts', out: 'parts/diff-thread' },
+      { in: 'src/cli/verify-thread.ts', out: 'parts/verify-thread' },
     ],
     outdir: folder,
     outExtension: { '.js': '.mjs' },

@@ -1,9 +1,11 @@
 import { recordingStorage } from '../config/recording-storage.ts';
 import type { PublicConfiguration } from '../identity/session-endpoint.ts';
+import { layout } from '../recording/segment.ts';
 import { configurationOf, openStorage } from '../recording/storage/open.ts';
 import type { Storage } from '../recording/storage/storage.ts';
 import { StorageError } from '../recording/storage/storage.ts';
 import { contentOf } from '../recording/stored-recording.ts';
+import type { RecordingFiles } from '../recording/verify.ts';
 import { CommandError, type CommandIO, usageError } from './command-io.ts';
 import { connect, personToken, readSignInFlags, SIGN_IN_OPTIONS, SIGN_IN_USAGE } from './credential-command.ts';
 import { GatewayStorage } from './gateway-storage.ts';
@@ -37,11 +39,16 @@ export async function withStore<T>(
 /** The store that was named, or a gateway's. @throws CommandError */
 async function openStore(values: StoreValues, io: CommandIO): Promise<Storage> {
   if (values.store !== undefined && values.gateway !== undefined) throw usageError('--store or --gateway, not both');
-  const locator = values.gateway === undefined ? (values.store ?? io.env['SALLYPORT_STORE']) : undefined;
+  const locator = locatorOf(values, io);
   const gateway = values.store === undefined ? (values.gateway ?? io.env['SALLYPORT_GATEWAY']) : undefined;
-  if (locator !== undefined && locator !== '') return openLocator(locator, io);
+  if (locator !== undefined) return openLocator(locator, io);
   if (gateway !== undefined && gateway !== '') return await openGateway({ ...values, gateway }, io);
   throw usageError('which store? --store or --gateway, SALLYPORT_STORE or SALLYPORT_GATEWAY');
+}
+
+/** Where the store is, if it is read without a gateway. */
+export function locatorOf(values: StoreValues, io: Pick<CommandIO, 'env'>): string | undefined {
+  return values.gateway === undefined ? (values.store ?? (io.env['SALLYPORT_STORE'] || undefined)) : undefined;
 }
 
 async function openGateway(values: StoreValues, io: CommandIO): Promise<Storage> {
@@ -58,7 +65,8 @@ async function openGateway(values: StoreValues, io: CommandIO): Promise<Storage>
   }
 }
 
-function openLocator(locator: string, io: CommandIO): Storage {
+/** @throws CommandError where that is no locator of a store */
+export function openLocator(locator: string, io: Pick<CommandIO, 'stderr'>): Storage {
   try {
     const parsed = recordingStorage.safeParse(configurationOf(locator));
     if (!parsed.success) {
@@ -78,6 +86,15 @@ function openLocator(locator: string, io: CommandIO): Storage {
 }
 
 const NO_SIGN_IN: PublicConfiguration = { audience: '', signIn: [], agents: [], defaultTTLSeconds: 0 };
+
+/** A recording's files in a store; undefined where it has none of that name. */
+export async function storedFiles(storage: Storage, name: string): Promise<RecordingFiles | undefined> {
+  const prefix = layout.recording(name);
+  const files: string[] = [];
+  for await (const { key } of storage.list(prefix)) files.push(key.slice(prefix.length));
+  if (files.length === 0) return undefined;
+  return { name, list: async () => files, read: (file) => storage.get(prefix + file) };
+}
 
 /** @throws CommandError where the store has no such recording */
 export async function requireRecording(storage: Storage, name: string): Promise<void> {

@@ -10,7 +10,8 @@ import type { Storage } from '../recording/storage/storage.ts';
 import { type RecordingFiles, verifySuccession } from '../recording/verify.ts';
 import { verifyStored } from '../recording/verify-joint.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
-import { STORE_OPTIONS, STORE_USAGE, withStore } from './recording-store.ts';
+import { locatorOf, STORE_OPTIONS, STORE_USAGE, withStore } from './recording-store.ts';
+import { verifyEach } from './verify-threads.ts';
 
 const USAGE = `sallyport recording verify NAME... | DIR [--store STORE] [--key FILE]... [-o text|json]
 
@@ -42,8 +43,7 @@ export async function runVerify(args: readonly string[], io: CommandIO): Promise
     if (first === undefined) throw usageError('which recording, or which folder?');
     const given = (values.key ?? []).map(readKeys);
     const reports: VerifyReport[] = [];
-    const check = async (files: RecordingFiles, keys: ReadonlyMap<string, KeyObject>): Promise<void> => {
-      const report = await verifyStored(files, (id) => keys.get(id));
+    const tell = (report: VerifyReport): void => {
       reports.push(report);
       sound &&= report.sound;
       if (output === 'text') io.stdout(describe(report));
@@ -53,17 +53,17 @@ export async function runVerify(args: readonly string[], io: CommandIO): Promise
     let note = given.length === 0;
     if (isFolder && !existsSync(join(first, 'recordings'))) {
       const store = new FilesystemStorage(resolve(first, '..', '..'));
-      await check(folderOf(first), await trusted(given, store));
+      const keys = await trusted(given, store);
+      tell(await verifyStored(folderOf(first), (id) => keys.get(id)));
     } else {
       const place = isFolder ? { store: first } : values;
       await withStore(place, io, async (storage) => {
         const keys = await trusted(given, storage);
-        for (const name of isFolder ? await namesIn(storage) : positionals) {
-          if (!RECORDING_NAME.test(name)) throw usageError(`${JSON.stringify(name)} is no name of a recording`);
-          const files = await storedFiles(storage, name);
-          if (files === undefined) throw new CommandError(`there is no recording ${name} in ${storage.locator}`);
-          await check(files, keys);
-        }
+        const names = isFolder ? await namesIn(storage) : positionals;
+        const wrong = names.find((name) => !RECORDING_NAME.test(name));
+        if (wrong !== undefined) throw usageError(`${JSON.stringify(wrong)} is no name of a recording`);
+        for await (const report of verifyEach(names, { storage, locator: locatorOf(place, io), keys, io }))
+          tell(report);
       });
     }
     const missing = isFolder && reports.length > 1 ? verifySuccession(reports) : [];
@@ -132,14 +132,6 @@ async function namesIn(storage: Storage): Promise<string[]> {
   const names = new Set<string>();
   for await (const { key } of storage.list(layout.recordings)) names.add(key.split('/')[1]!);
   return [...names].sort((a, b) => (a < b ? -1 : 1));
-}
-
-async function storedFiles(storage: Storage, name: string): Promise<RecordingFiles | undefined> {
-  const prefix = layout.recording(name);
-  const files: string[] = [];
-  for await (const { key } of storage.list(prefix)) files.push(key.slice(prefix.length));
-  if (files.length === 0) return undefined;
-  return { name, list: async () => files, read: (file) => storage.get(prefix + file) };
 }
 
 /** Files, those of chains with their folder; parts of open segments are none. */
