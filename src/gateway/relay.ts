@@ -22,8 +22,8 @@ export interface BodyTransform {
   /** The headers as the client gets them. */
   readonly headers: string[];
   write(chunk: Buffer): Buffer;
-  /** Of the first stage only: whether what was written wants `step` before anything else is. */
-  readonly busy?: boolean;
+  /** Of the first stage only: whether what was written wants `step` before anything else is. Never a getter: see `work` below. */
+  busy?(): boolean;
   step?(): Buffer;
   /** What is still held when the answer ends. @throws SallyportError when what came cannot be passed on. */
   end(): Buffer;
@@ -169,9 +169,9 @@ export function relay(
 
   const work: SlicedWork = {
     write: (piece) => pass(piece),
-    get busy() {
-      return transforms[0]?.busy === true;
-    },
+    // No getter: an object with one gets a hidden class of its own, which lives, and with it all that this function knows, until
+    // the next major collection.
+    busy: () => transforms[0]?.busy?.() === true,
     step: () => {
       const [first] = transforms;
       if (done || first?.step === undefined) return;

@@ -25,7 +25,11 @@ function flow(): { paused: number; resumed: number; pause(): void; resume(): voi
 }
 
 /** Work that is over with each piece. */
-const atOnce = (write: (piece: Buffer) => void): SlicedWork => ({ write, busy: false, step: () => assert.fail() });
+const atOnce = (write: (piece: Buffer) => void): SlicedWork => ({
+  write,
+  busy: () => false,
+  step: () => assert.fail(),
+});
 
 const done = (slices: Slices): Promise<void> => new Promise((resolve) => slices.whenDone(resolve));
 
@@ -97,9 +101,7 @@ suite('work on answers in slices', () => {
           seen.push(piece.toString());
           left = 3;
         },
-        get busy() {
-          return left > 0;
-        },
+        busy: () => left > 0,
         step: () => {
           left--;
           seen.push(`step ${left}`);

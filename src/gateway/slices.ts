@@ -19,7 +19,7 @@ let scheduled = false;
 export interface SlicedWork {
   write(piece: Buffer): void;
   /** Whether what was written wants more work before anything else is. */
-  readonly busy: boolean;
+  busy(): boolean;
   /** Some of that work. */
   step(): void;
 }
@@ -46,15 +46,15 @@ export class Slices {
     let at = 0;
     const waits = this.#waits;
     if (!waits) {
-      while (spent < TURN && (this.#work.busy || at < chunk.length)) {
-        if (this.#work.busy) this.#timed();
+      while (spent < TURN && (this.#work.busy() || at < chunk.length)) {
+        if (this.#work.busy()) this.#timed();
         else {
           this.#timed(chunk.subarray(at, at + PIECE));
           at += PIECE;
         }
       }
     }
-    if (at >= chunk.length && !this.#work.busy) return;
+    if (at >= chunk.length && !this.#work.busy()) return;
     if (!waits) waiting.push(this);
     for (; at < chunk.length; at += PIECE) this.#pieces.push(chunk.subarray(at, at + PIECE));
     this.#size = this.#pieces.reduce((sum, piece) => sum + piece.length, 0);
@@ -72,7 +72,7 @@ export class Slices {
   }
 
   get #waits(): boolean {
-    return !this.#dropped && (this.#pieces.length > 0 || this.#work.busy);
+    return !this.#dropped && (this.#pieces.length > 0 || this.#work.busy());
   }
 
   /** What waits is not wanted any more. */
@@ -85,7 +85,7 @@ export class Slices {
   /** @returns whether something still waits */
   next(): boolean {
     if (this.#dropped) return false;
-    if (this.#work.busy) this.#timed();
+    if (this.#work.busy()) this.#timed();
     else {
       const piece = this.#pieces.shift();
       if (piece !== undefined) {

@@ -35,9 +35,7 @@ export function maskedAnswer(
       // What cannot be read is then answered with an error, not with a cut.
       holdsHead: exchange.operation!.verb !== 'watch',
       write: (chunk) => json.write(chunk),
-      get busy() {
-        return json.busy;
-      },
+      busy: () => json.busy,
       step: () => json.step(),
       end: () => json.end(),
     };
