@@ -5,6 +5,7 @@ import { TargetMoved } from './approval/permit.ts';
 import type { ClientResponse, Exchange } from './exchange.ts';
 import { Outlet } from './outlet.ts';
 import { SharedFlow } from './shared-flow.ts';
+import { passedOn } from './short-lived.ts';
 import { type SlicedWork, Slices } from './slices.ts';
 import type { LaterWays } from './upgrade/context.ts';
 
@@ -161,7 +162,12 @@ export function relay(
       }
     },
     // What is worked on may be kept for a while: the chunk is its reader's.
-    data: (chunk) => (slices === undefined ? pass(chunk) : slices.push(Buffer.from(chunk))),
+    data: (chunk) => {
+      if (slices === undefined) return pass(chunk);
+      // The copy, what is gathered of it until an object is whole, and that object as it is then masked.
+      passedOn(3 * chunk.length);
+      slices.push(Buffer.from(chunk));
+    },
     end: () => (slices === undefined ? complete() : slices.whenDone(complete)),
     // What came before it was broken off passes; it does not make the answer whole.
     fail: (error) => (slices === undefined ? fail(error) : slices.whenDone(() => fail(error))),

@@ -81,10 +81,12 @@ export class WatchCrowd {
       this.#broken ??= error;
       reject(error);
     };
+    let said = '';
     this.#leave.push(
       channel.get(path, {
         data: (chunk) => {
           resolve();
+          said ||= chunk.toString('latin1', 0, 300);
           if (this.#heard === undefined) return;
           const seen = before.length === 0 ? chunk : Buffer.concat([before, chunk]);
           if (seen.includes(this.#sought)) {
@@ -92,7 +94,7 @@ export class WatchCrowd {
             this.#heard();
           } else before = seen.subarray(-2_048);
         },
-        end: (status) => fail(new Error(`a watch ended with ${status}`)),
+        end: (status) => fail(new Error(`a watch ended with ${status}: ${said}`)),
         fail,
       }),
     );
