@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
 import {
+  type ClientHttp2Stream,
+  constants,
   createSecureServer,
   type Http2SecureServer,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecureContext, createServer as createTLSServer } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { CertificateAuthority, type KeyPair } from '../../test/cluster/certificates.ts';
 import { TcpProxy } from '../../test/kubernetes/tcp-proxy.ts';
-import { WatchConnections } from './watch-connections.ts';
+import { follow, WatchConnections } from './watch-connections.ts';
 
 let authority: CertificateAuthority;
 let serving: KeyPair;
@@ -65,6 +68,8 @@ class Told implements Dispatcher.DispatchHandler {
   status = 0;
   text = '';
   bytes = 0;
+  /** Pieces that were told before the head was. */
+  headless = 0;
   ended = false;
   error: (Error & { code?: string }) | undefined;
   lasts = 0;
@@ -80,6 +85,7 @@ class Told implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.status === 0) this.headless += 1;
     this.bytes += chunk.length;
     if (this.text.length < 1_000) this.text += chunk.toString();
     this.#tell();
@@ -116,6 +122,38 @@ class Told implements Dispatcher.DispatchHandler {
     this.#waiting.clear();
   }
 }
+
+/**
+ * A stream whose head is told of after its bytes: node does so where both are read while JavaScript runs, as when another request is
+ * being written. A real server shows it in one of ten thousand answers.
+ */
+class LateHead extends Readable {
+  readonly rstCode = constants.NGHTTP2_NO_ERROR;
+  readonly aborted = false;
+
+  override _read(): void {}
+
+  close(): void {
+    this.destroy();
+  }
+
+  async tell(bytes: string): Promise<void> {
+    // Until it flows.
+    await sleep(5);
+    this.push(bytes);
+    this.push(null);
+    process.nextTick(() => this.emit('response', { ':status': 429 }, 0, [':status', '429']));
+  }
+}
+
+test('an answer whose bytes come with its head is told with the head first', async () => {
+  const stream = new LateHead();
+  const told = new Told();
+  follow(stream as unknown as ClientHttp2Stream, told, 5_000);
+  await stream.tell('Too many requests');
+  await told.until(() => told.lasts > 0);
+  assert.deepEqual([told.headless, told.status, told.text, told.ended], [0, 429, 'Too many requests', true]);
+});
 
 describe('watches over shared connections', () => {
   let server: Server;

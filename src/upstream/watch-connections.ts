@@ -153,7 +153,7 @@ export class WatchConnections {
 }
 
 /** Tells undici's handler what becomes of a stream; one last call, of end or error. */
-function follow(stream: ClientHttp2Stream, handler: Dispatcher.DispatchHandler, timeout: number): void {
+export function follow(stream: ClientHttp2Stream, handler: Dispatcher.DispatchHandler, timeout: number): void {
   let done = false;
   let answered = false;
   const fail = (error: Error): void => {
@@ -182,9 +182,10 @@ function follow(stream: ClientHttp2Stream, handler: Dispatcher.DispatchHandler, 
     answered = true;
     controller.rawHeaders = withoutPseudo(raw);
     handler.onResponseStart?.(controller as never, Number(fields[constants.HTTP2_HEADER_STATUS]), {});
-  });
-  stream.on('data', (chunk: Buffer) => {
-    if (!done) handler.onResponseData?.(controller as never, chunk);
+    // Not before: node tells of a head a tick after it came, and of bytes at once; those that came with the head would be told first.
+    stream.on('data', (chunk: Buffer) => {
+      if (!done) handler.onResponseData?.(controller as never, chunk);
+    });
   });
   stream.once('end', () => {
     // A stream that the server resets, or whose connection goes, ends for node as one that was finished does.
