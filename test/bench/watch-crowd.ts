@@ -81,12 +81,13 @@ export class WatchCrowd {
       this.#broken ??= error;
       reject(error);
     };
-    let said = '';
-    this.#leave.push(
-      channel.get(path, {
+    const begin = (again: number): void => {
+      let said = '';
+      const leave = channel.get(path, {
         data: (chunk) => {
-          resolve();
           said ||= chunk.toString('latin1', 0, 300);
+          // The words of a refusal are no event.
+          if (said.startsWith('{')) resolve();
           if (this.#heard === undefined) return;
           const seen = before.length === 0 ? chunk : Buffer.concat([before, chunk]);
           if (seen.includes(this.#sought)) {
@@ -94,10 +95,16 @@ export class WatchCrowd {
             this.#heard();
           } else before = seen.subarray(-2_048);
         },
-        end: (status) => fail(new Error(`a watch ended with ${status}: ${said}`)),
+        end: (status) => {
+          // The API server takes no more watches at this moment; every client asks again.
+          if (status === 429 && again > 0) setTimeout(begin, 250, again - 1);
+          else fail(new Error(`a watch ended with ${status}: ${said}`));
+        },
         fail,
-      }),
-    );
+      });
+      this.#leave.push(leave);
+    };
+    begin(20);
     return promise;
   }
 }
