@@ -52,14 +52,14 @@ export const get = part<Size>(
       seconds: 1.5,
       saturationSeconds: 1.5,
       warmRequests: 3_000,
-      policyCost: { stretches: 5, requests: 3_000 },
+      policyCost: { stretches: 7, portions: 9, requests: 500 },
     },
     quick: {
       rounds: 2,
       seconds: 0.5,
       saturationSeconds: 0.5,
       warmRequests: 50,
-      policyCost: { stretches: 1, requests: 50 },
+      policyCost: { stretches: 1, portions: 3, requests: 50 },
     },
   },
   async (bed, size) => {
@@ -196,8 +196,8 @@ function sectionOf(bed: Bed, size: Size, variants: readonly Variant[], rate: num
     `Open loop at ${rate} requests a second, half of the slowest one's saturation; rounds of ${size.seconds} s each, in turning order: ${size.rounds / 2} with one policy, ${size.rounds} with 200, and again ${size.rounds / 2} with one. ` +
       'Medians of the rounds (spread: the middle half of them); "× kubectl proxy" and added latency are of one round each. Latency counts from the moment at which a request was due.',
     `The gateway has had ${size.warmRequests} requests by each way before, which are not counted: its code is compiled then.`,
-    `What 200 policies add is measured behind those rounds, in the same process, in a closed loop of 8 requests at once: ${size.policyCost.stretches} stretches with 200 policies, each of ${size.policyCost.requests} requests a protocol and between two stretches with one, ` +
-      `over the mean of which its CPU is taken. Medians (spread: the middle half): ${costs.join('; ')}.`,
+    `What 200 policies add is measured behind those rounds, in the same process, in a closed loop of 8 requests at once: ${size.policyCost.stretches} stretches with 200 policies, each of ${size.policyCost.portions} portions of ${size.policyCost.requests} requests a protocol, of which the median counts, and between two stretches with one, ` +
+      `over the mean of which it is taken. Medians (spread: the middle half): ${costs.join('; ')}.`,
     'CPU is user and system time of the proxy process, its threads and workers. The gateway logs every request, as it does by default. ' +
       'All 200 policies name the caller. Saturation is with 32 requests at once, clients and API server on the same cores.',
     'The caller is exempt from masking, but in the row "default masks": what a gateway does for everyone else. What masking costs has its own part.',

@@ -3,14 +3,17 @@ import type { Bed } from './bed.ts';
 import type { Protocol } from './endpoint.ts';
 import { addPolicies, removePolicies } from './policies.ts';
 import { ProcessUsage } from './process-usage.ts';
+import { median } from './quantile.ts';
 
 export interface PolicyCostSize {
   /** Stretches with many policies; each has one with few before it and one behind it. */
   readonly stretches: number;
+  /** Of each protocol in each stretch, each measured by itself. */
+  readonly portions: number;
   readonly requests: number;
 }
 
-/** CPU milliseconds of a request, one for each stretch. */
+/** CPU milliseconds of a request, one for each stretch: the median of its portions. */
 export interface PolicyCost {
   readonly few: readonly number[];
   readonly many: readonly number[];
@@ -21,8 +24,9 @@ export interface PolicyCost {
 const CONNECTIONS = 8;
 
 /**
- * What so many more policies add to a small GET: few, many, few and so on, in one process, in a closed loop. Five per cent of half a
- * millisecond is less than what a machine wanders in a minute, hence the neighbours on both sides.
+ * What so many more policies add to a small GET: few, many, few and so on, in one process, in a closed loop. Five per cent of a sixth of
+ * a millisecond is less than what a machine wanders in a minute, hence the neighbours on both sides; and less than one collection of
+ * the heap or one function that is compiled anew for other policies, hence portions, of which a few may have either.
  */
 export async function policyCost<P extends Protocol>(
   bed: Bed,
@@ -37,10 +41,14 @@ export async function policyCost<P extends Protocol>(
     const cost = {} as Record<P, number>;
     for (const protocol of protocols) {
       const channel = await bed.load.do('open', endpoint, protocol, CONNECTIONS);
-      await bed.load.do('repeat', channel, bed.small, CONNECTIONS, Math.ceil(size.requests / 4));
-      const before = usage.cpu();
-      await bed.load.do('repeat', channel, bed.small, CONNECTIONS, size.requests);
-      cost[protocol] = (usage.cpu() - before) / size.requests;
+      await bed.load.do('repeat', channel, bed.small, CONNECTIONS, 2 * size.requests);
+      const portions: number[] = [];
+      for (let portion = 0; portion < size.portions; portion++) {
+        const before = usage.cpu();
+        await bed.load.do('repeat', channel, bed.small, CONNECTIONS, size.requests);
+        portions.push((usage.cpu() - before) / size.requests);
+      }
+      cost[protocol] = median(portions);
       await bed.load.do('close', channel);
       bed.gateway.log.length = 0;
     }
