@@ -14,7 +14,8 @@ import type { ChannelTap, UpgradeOutcome } from '../upgrade/context.ts';
 import { AnswerRecord } from './answer-record.ts';
 import { BodyCapture } from './body-capture.ts';
 import { ChannelRecord } from './channel-record.ts';
-import { durations, errorFields, maskedField, type RequestFields, requestFields } from './event-fields.ts';
+import type { CommitDeadline } from './commit-deadline.ts';
+import { durations, errorFields, maskedCounts, requestFields } from './event-fields.ts';
 import { FrameGatherer } from './frame-gatherer.ts';
 import type { SessionWriter } from './session-writer.ts';
 
@@ -27,8 +28,8 @@ export interface RecordedExchangeOptions {
   readonly beforehand: boolean;
   /** Bytes of a body that are kept. */
   readonly maxBodyBytes: number;
-  /** Milliseconds to wait for a line to be kept. */
-  readonly timeout: number;
+  /** How long a line may take to be kept. */
+  readonly deadline: CommitDeadline;
   /** Milliseconds until a request's body must be complete. */
   readonly bodyTimeout: number;
   /** Why lines could not be taken now. */
@@ -52,19 +53,27 @@ export interface Ending {
   readonly requestBytes?: number | undefined;
 }
 
+/** What the last event says beyond the others. */
+type EventEnding = Pick<
+  EventLine,
+  'responseStatus' | 'masked' | 'bytes' | 'durations' | 'outcome' | 'responseBody' | 'ports' | 'error'
+>;
+const NOT_ENDED: EventEnding = {};
+
 /** One request's lines: its events, and the frames of what streams. */
 export class RecordedExchange {
   readonly exchange: Exchange;
   readonly options: RecordedExchangeOptions;
   readonly #receivedAt: string;
-  #fields: RequestFields | undefined;
+  /** What all of its events say. */
+  #fields: EventLine | undefined;
   #requestBody: RecordedBody | undefined;
   #requestBytes = 0;
   /** An event of it was appended: the next one needs no request body. */
   #begun = false;
   /** Keeps what is held of input that was cut off. */
-  #lastInput: () => Promise<void> = async () => {};
-  readonly #frames: FrameGatherer;
+  #lastInput: (() => Promise<void>) | undefined;
+  #frames: FrameGatherer | undefined;
   #complete = false;
 
   constructor(exchange: Exchange, options: RecordedExchangeOptions) {
@@ -72,9 +81,6 @@ export class RecordedExchange {
     this.options = options;
     this.#receivedAt = new Date(Date.now() - (performance.now() - exchange.startedAt)).toISOString();
     options.writer.active += 1;
-    const { id, startedAt } = exchange;
-    const keep = (lines: readonly FrameLine[], size: number): Promise<void> => this.#keepFrames(lines, size);
-    this.#frames = new FrameGatherer({ auditID: id, startedAt, keep });
   }
 
   /**
@@ -93,7 +99,7 @@ export class RecordedExchange {
 
   /** Appends the first event of what does not end at once; resolves when it is kept. */
   async begin(stage: 'RequestReceived' | 'ResponseStarted'): Promise<void> {
-    const event = this.#event(stage, {});
+    const event = this.#event(stage);
     await this.#keep([event], EVENT_BYTES + (this.#requestBody?.data?.length ?? 0));
   }
 
@@ -120,29 +126,35 @@ export class RecordedExchange {
     const { resource, namespace, name } = this.exchange.operation!;
     const engine = new TextMask(plan.recognizer, replacer(plan, `${resource}/${namespace}/${name}`, 'stdin'));
     let ended = false;
-    this.#lastInput = async () => {
+    const last = async (): Promise<void> => {
       if (ended) return;
       ended = true;
       const rest = engine.end();
       if (rest.length > 0) await this.frame('stdin', rest);
     };
+    this.#lastInput = last;
     return new ChannelRecord('stdin', {
       keep: (channel, chunk) => this.frame(channel, chunk),
       shown: (chunk) => engine.write(chunk),
-      last: () => this.#lastInput(),
+      last,
     });
   }
 
   /** Keeps a piece of a stream; resolves when the record does not hold it up. */
   frame(channel: FrameChannel, chunk: Buffer): Promise<void> {
+    if (this.#frames === undefined) {
+      const { id, startedAt } = this.exchange;
+      const keep = (lines: readonly FrameLine[], size: number): Promise<void> => this.#keepFrames(lines, size);
+      this.#frames = new FrameGatherer({ auditID: id, startedAt, keep });
+    }
     return this.#frames.add(channel, chunk);
   }
 
   /** Where there is no room for now, who sends is made to wait: a stream that outruns the store is slowed before it is ended. */
   async #keepFrames(lines: readonly FrameLine[], size: number): Promise<void> {
-    const { strict, timeout, refusal } = this.options;
-    const deadline = performance.now() + timeout;
-    while (strict && refusal() !== undefined && performance.now() < deadline && !this.exchange.signal.aborted) {
+    const { strict, deadline, refusal } = this.options;
+    const late = performance.now() + deadline.milliseconds;
+    while (strict && refusal() !== undefined && performance.now() < late && !this.exchange.signal.aborted) {
       await new Promise((resolve) => setTimeout(resolve, WAIT_FOR_ROOM));
     }
     await this.#keep(lines, size);
@@ -155,13 +167,13 @@ export class RecordedExchange {
   async complete(ending: Ending): Promise<void> {
     if (this.#complete) return;
     this.#complete = true;
-    await this.#endFrames();
+    if (this.#streams) await this.#endFrames();
     const { status, outcome, bytes, upstreamDuration, body, ports, requestBytes } = ending;
     const event = this.#event('ResponseComplete', {
-      ...(status > 0 && { responseStatus: { code: status } }),
       ...this.#ending(outcome, bytes, requestBytes, upstreamDuration),
-      ...(body !== undefined && { responseBody: body }),
-      ...(ports !== undefined && { ports }),
+      responseStatus: status > 0 ? { code: status } : undefined,
+      responseBody: body,
+      ports,
     });
     await this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0));
   }
@@ -189,44 +201,62 @@ export class RecordedExchange {
   async #failed(error: SallyportError): Promise<void> {
     if (this.#complete) return;
     this.#complete = true;
-    await this.#endFrames();
+    if (this.#streams) await this.#endFrames();
     const refused = !this.#begun && error.status < 500;
     const event = this.#event('ResponseComplete', {
-      ...errorFields(error),
       ...this.#ending(refused ? 'Refused' : 'Failed', 0, undefined, undefined),
+      ...errorFields(error),
     });
     await this.#keep([event], EVENT_BYTES);
   }
 
-  /** Nothing of a stream comes behind the last event. */
-  async #endFrames(): Promise<void> {
-    await this.#lastInput();
-    await this.#frames.settle();
+  get #streams(): boolean {
+    return this.#frames !== undefined || this.#lastInput !== undefined;
   }
 
-  #ending(outcome: Ending['outcome'], response: number, request: number | undefined, upstream: number | undefined) {
+  /** Nothing of a stream comes behind the last event. */
+  async #endFrames(): Promise<void> {
+    await this.#lastInput?.();
+    await this.#frames?.settle();
+  }
+
+  #ending(
+    outcome: Ending['outcome'],
+    response: number,
+    request: number | undefined,
+    upstream: number | undefined,
+  ): EventEnding {
     return {
-      ...maskedField(this.exchange),
+      masked: maskedCounts(this.exchange),
       bytes: { request: request ?? this.#requestBytes, response },
       durations: durations(this.exchange, upstream),
       outcome,
+      responseStatus: undefined,
+      responseBody: undefined,
+      ports: undefined,
+      error: undefined,
     };
   }
 
-  #event(stage: EventLine['stage'], more: Partial<EventLine>): EventLine {
+  #event(stage: EventLine['stage'], ending: EventEnding = NOT_ENDED): EventLine {
     // What is decided after the first event (an approval looked at again) belongs into the next one.
-    this.#fields ??= requestFields(this.exchange, this.#receivedAt);
-    const body = this.#begun ? undefined : this.#requestBody;
+    this.#fields ??= requestFields(this.exchange, this.options.level, this.#receivedAt);
+    const requestBody = this.#begun ? undefined : this.#requestBody;
     this.#begun = true;
     return {
-      kind: 'Event',
-      level: this.options.level,
-      auditID: this.exchange.id,
+      ...this.#fields,
       stage,
       stageTimestamp: new Date().toISOString(),
-      ...this.#fields,
-      ...(body !== undefined && { requestBody: body }),
-      ...more,
+      requestBody,
+      responseStatus: ending.responseStatus,
+      masked: ending.masked,
+      bytes: ending.bytes,
+      durations: ending.durations,
+      outcome: ending.outcome,
+      responseBody: ending.responseBody,
+      error: ending.error,
+      // Those that were opened, in the place of those that were asked for.
+      ports: ending.ports ?? this.#fields.ports,
     };
   }
 
@@ -249,10 +279,10 @@ export class RecordedExchange {
   }
 
   async #keep(lines: Parameters<SessionWriter['append']>[0], size: number): Promise<void> {
-    const { writer, strict, timeout } = this.options;
+    const { writer, strict, deadline } = this.options;
     if (!strict) return writer.appendOrDrop(lines, size);
     try {
-      await within(writer.append(lines, size), timeout);
+      await deadline.within(writer.append(lines, size));
     } catch (error) {
       throw this.#refused(error);
     }
@@ -278,13 +308,6 @@ const REASONS: Readonly<Record<SpoolError['fault'], string>> = {
   Failed: 'the disk for recordings fails',
   Ended: 'its recording has just ended',
 };
-
-function within(kept: Promise<void>, timeout: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new SpoolError('Slow', `not kept within ${timeout} ms`)), timeout);
-  kept.then(resolve, reject).finally(() => clearTimeout(timer));
-  return promise;
-}
 
 /** Secrets that an agent writes are hidden from whoever reads the recording, as they are from whoever reads the object. */
 function shown(body: Buffer, exchange: Exchange, masking: Exchange['masking']): Buffer {
