@@ -120,6 +120,12 @@ export class Bed {
     return { name, url: gateway.url, caPem: gateway.caPem, headers };
   }
 
+  /** By a caller like any other, of whom no policy wants a record: what recording costs in one process is the difference to `through`. */
+  unrecorded(gateway: GatewayProcess): Endpoint {
+    const headers = ['Authorization', `Bearer ${this.#tokens.masked}`];
+    return { name: 'unrecorded', url: gateway.url, caPem: gateway.caPem, headers };
+  }
+
   /** By a caller for whom nothing is masked: what masking costs is the difference to the others. */
   unmasked(gateway: GatewayProcess, name = 'unmasked'): Endpoint {
     const headers = ['Authorization', `Bearer ${this.#tokens.unmasked}`];

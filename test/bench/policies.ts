@@ -60,7 +60,7 @@ function policy(name: string, rules: object[], group = GROUP) {
     metadata: { name },
     spec: {
       subjects: [{ kind: 'Group', name: group }],
-      ...(group === RECORDED && { recording: { level: 'RequestResponse', mode: 'Strict' } }),
+      recording: group === RECORDED ? { level: 'RequestResponse', mode: 'Strict' } : { level: 'None' },
       rules,
     },
   };
