@@ -15,7 +15,7 @@ export interface AnswerHint extends ObjectHint {
 
 /** Masks one answer that is there as a whole, by its shape: a Status, a Table, an event of either, or an object. */
 export class AnswerMask {
-  readonly table: TableMask;
+  private knownTable: TableMask | undefined;
   private readonly plan: MaskPlan;
   private readonly hint: AnswerHint;
   private readonly status: StatusHint;
@@ -23,8 +23,13 @@ export class AnswerMask {
   constructor(plan: MaskPlan, hint: AnswerHint) {
     this.plan = plan;
     this.hint = hint;
-    this.table = new TableMask(plan, hint.kind, hint.table);
-    this.status = hint.status ?? { about: hint.kind, names: new Set() };
+    this.status = hint.status ?? { about: hint.kind, names: () => [] };
+  }
+
+  /** What a Table's rows are masked by: its head says it, for all of them. */
+  get table(): TableMask {
+    this.knownTable ??= new TableMask(this.plan, this.hint.kind, this.hint.table);
+    return this.knownTable;
   }
 
   /** @param later takes what can wait, of an object; then nothing is returned */

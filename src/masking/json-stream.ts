@@ -32,8 +32,8 @@ export class JsonMask {
   private total = 0;
   private listKey = '';
   /** What was masked in an item that may turn out to be cut: told when it is whole. */
-  private told: Masked[] = [];
-  private readonly tentative: MaskPlan;
+  private readonly told: Masked[] = [];
+  private tentative: MaskPlan | undefined;
   private readonly sliced: boolean;
   /** Objects that are not done, and what stands behind the first of them. */
   private readonly queue: (Later | Buffer)[] = [];
@@ -47,7 +47,6 @@ export class JsonMask {
     this.plan = plan;
     this.answer = new AnswerMask(plan, hint);
     this.hint = hint;
-    this.tentative = plan.masked === undefined ? plan : { ...plan, masked: (what) => void this.told.push(what) };
   }
 
   /**
@@ -103,6 +102,8 @@ export class JsonMask {
           from = i;
           this.mode = 'tail';
         } else if (this.depth === 0) {
+          // The newline behind an object, and behind an event, passes with it.
+          while (i + 1 < length && bytes[i + 1]! <= 0x20) i++;
           this.whole(out, this.take(bytes, from, i + 1));
           from = i + 1;
         }
@@ -153,6 +154,7 @@ export class JsonMask {
 
   /** What is done passes, unless something before it is not. */
   private give(out: Buffer[], done: Buffer): void {
+    if (done.length === 0) return;
     if (this.queue.length === 0) out.push(done);
     else this.queue.push(done);
   }
@@ -171,6 +173,7 @@ export class JsonMask {
    * @returns where the first item begins that is not whole
    */
   private wholeUnits(bytes: Buffer, from: number, out: Buffer[]): number {
+    this.tentative ??= this.telling();
     const patch = new Patch(bytes, from);
     const cursor = new JsonCursor(bytes, from, bytes.length, true);
     let done = from;
@@ -189,7 +192,7 @@ export class JsonMask {
       }
     } catch (error) {
       if (error !== INCOMPLETE) throw error;
-      this.told = [];
+      this.told.length = 0;
       patch.undo(mark);
     }
     this.tell();
@@ -197,9 +200,14 @@ export class JsonMask {
     return done;
   }
 
+  private telling(): MaskPlan {
+    const { plan, told } = this;
+    return plan.masked === undefined ? plan : { ...plan, masked: (what) => void told.push(what) };
+  }
+
   private tell(): void {
     for (const what of this.told) this.plan.masked?.(what);
-    this.told = [];
+    this.told.length = 0;
   }
 
   private passString(bytes: Buffer, at: number): number {
@@ -295,7 +303,8 @@ export class JsonMask {
 }
 
 const NOTHING = Buffer.alloc(0);
-const joined = (parts: readonly Buffer[]): Buffer => (parts.length === 1 ? parts[0]! : Buffer.concat(parts));
+const joined = (parts: readonly Buffer[]): Buffer =>
+  parts.length === 0 ? NOTHING : parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 
 /** What needs no look between strings: white space, colons, numbers, words. */
 const PLAIN = new Uint8Array(256).fill(1);

@@ -176,17 +176,26 @@ export function findMarkers(bytes: Uint8Array): FoundMarker[] {
   return found.sort((a, b) => a.offset - b.offset);
 }
 
+/** Whether `findMarkers` finds any in the bytes of a text (one character a byte, or plain), without making them. */
+export function holdsAnyMarker(text: string): boolean {
+  return NEEDLES.some(({ text: needle }) => text.includes(needle));
+}
+
 /** Whether a text (one character a byte, or plain) holds a placeholder as it is. */
 export function holdsMarker(text: string): boolean {
   return text.includes(MARKER);
 }
 
-const NEEDLES: readonly { readonly needle: Buffer; readonly encoding: FoundMarker['encoding'] }[] = [
-  { needle: Buffer.from(MARKER), encoding: 'raw' },
+const NEEDLES = [
+  needleOf(Buffer.from(MARKER), 'raw'),
   // Of both orders: the zeros around it are not looked for.
-  { needle: Buffer.from(MARKER, 'utf16le').subarray(0, -1), encoding: 'utf16' },
-  ...[0, 1, 2].map((lead) => ({ needle: base64Core(lead), encoding: 'base64' as const })),
+  needleOf(Buffer.from(MARKER, 'utf16le').subarray(0, -1), 'utf16'),
+  ...[0, 1, 2].map((lead) => needleOf(base64Core(lead), 'base64')),
 ];
+
+function needleOf(needle: Buffer, encoding: FoundMarker['encoding']) {
+  return { needle, text: needle.toString('latin1'), encoding };
+}
 
 /** Bytes of the longest form that is looked for. */
 export const LONGEST_NEEDLE = MARKER.length * 2;

@@ -8,8 +8,8 @@ import { hasMaskedFields, RULE_STRUCTURE } from './structure.ts';
 export interface StatusHint {
   /** The resource or kind that was asked for. */
   readonly about: string;
-  /** Names that the client gave itself, or that RBAC's own messages hold. */
-  readonly names: ReadonlySet<string>;
+  /** Names that the client gave itself, or that RBAC's own messages hold. Asked for where a Status came. */
+  readonly names: () => readonly string[];
 }
 
 /**
@@ -25,7 +25,7 @@ export function maskStatus(plan: MaskPlan, bytes: Buffer, hint: StatusHint): Buf
 function aboutHidden(plan: MaskPlan, bytes: Buffer, hint: StatusHint): Buffer {
   const cursor = new JsonCursor(bytes);
   const messages: Span[] = [];
-  const names = new Set(hint.names);
+  const names = new Set(hint.names());
   let kind = '';
   const nameOf = (key: Span): string => readJsonString(cursor.text(key));
   const text = (): string => readJsonString(cursor.text(cursor.string()));

@@ -116,20 +116,17 @@ export class Bed {
 
   /** By a caller like any other: what is masked by default is masked. */
   through(gateway: GatewayProcess, name = 'gateway'): Endpoint {
-    const headers = ['Authorization', `Bearer ${this.#tokenFor(gateway)}`];
-    return { name, url: gateway.url, caPem: gateway.caPem, headers };
+    return this.#by(this.#tokenFor(gateway), gateway, name);
   }
 
   /** By a caller like any other, of whom no policy wants a record: what recording costs in one process is the difference to `through`. */
   unrecorded(gateway: GatewayProcess): Endpoint {
-    const headers = ['Authorization', `Bearer ${this.#tokens.masked}`];
-    return { name: 'unrecorded', url: gateway.url, caPem: gateway.caPem, headers };
+    return this.#by(this.#tokens.masked, gateway, 'unrecorded');
   }
 
   /** By a caller for whom nothing is masked: what masking costs is the difference to the others. */
   unmasked(gateway: GatewayProcess, name = 'unmasked'): Endpoint {
-    const headers = ['Authorization', `Bearer ${this.#tokens.unmasked}`];
-    return { name, url: gateway.url, caPem: gateway.caPem, headers };
+    return this.#by(this.#tokens.unmasked, gateway, name);
   }
 
   async startKubectlProxy(): Promise<RunningProxy> {
@@ -193,6 +190,10 @@ export class Bed {
   /** Only where there is a recording is one demanded. */
   #tokenFor(gateway: GatewayProcess): string {
     return this.#recording.has(gateway) ? this.#tokens.recorded : this.#tokens.masked;
+  }
+
+  #by(token: string, { url, caPem }: GatewayProcess, name: string): Endpoint {
+    return { name, url, caPem, headers: ['Authorization', `Bearer ${token}`] };
   }
 
   #upstreamHeaders(): string[] {

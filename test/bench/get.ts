@@ -6,6 +6,7 @@ import { type PolicyCost, type PolicyCostSize, policyCost, settled } from './pol
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio, quantile } from './quantile.ts';
 import type { Must, Section } from './section.ts';
+import { turned } from './turns.ts';
 import { number, percent, ratio, signed, spread } from './words.ts';
 
 const MORE_POLICIES = 199;
@@ -128,11 +129,6 @@ async function variantsOf(bed: Bed, size: Size): Promise<Variant[]> {
     add('gateway, 200 policies', protocol, bed.unmasked(bed.gateway), gateway, 1 + MORE_POLICIES);
   }
   return variants;
-}
-
-function turned<Item>(items: readonly Item[], by: number): Item[] {
-  const at = by % items.length;
-  return [...items.slice(at), ...items.slice(0, at)];
 }
 
 /** All that goes before what counts; what one way bears at most is found out on the way. */

@@ -1,10 +1,12 @@
 import type { GatewayProcess } from '../gateway/gateway-process.ts';
 import type { Bed } from './bed.ts';
+import { cpuInClosedLoop, PARALLEL } from './closed-loop.ts';
 import type { Endpoint } from './endpoint.ts';
 import { part } from './part.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio, quantile } from './quantile.ts';
 import type { Must, Section } from './section.ts';
+import { turned } from './turns.ts';
 import { number, percent, ratio, signed } from './words.ts';
 
 interface Variant {
@@ -33,8 +35,6 @@ interface Size {
 
 const CONNECTIONS = 32;
 const RATE = 300;
-/** Of the closed loop: so many at once. */
-const PARALLEL = 8;
 const DURABILITIES = ['Process', 'Disk', 'Remote'] as const;
 const LIST = 'labelSelector=bench%3Drecording';
 
@@ -82,21 +82,9 @@ function variant(name: string, gateway: GatewayProcess, endpoint: Endpoint): Var
   return { name, gateway, endpoint, usage: new ProcessUsage(gateway.pid), channel: 0, ...series, failed: 0 };
 }
 
-/** As many as the gateway can do: what its CPU does for nobody, waking up and falling asleep, is in none of it. */
 async function closed(bed: Bed, one: Variant, requests: number): Promise<void> {
-  const before = one.usage.cpu();
-  await bed.load.do('repeat', one.channel, bed.small, PARALLEL, requests);
-  one.closed.push((one.usage.cpu() - before) / requests);
+  one.closed.push(await cpuInClosedLoop(bed, one.channel, one.usage, requests));
   one.gateway.log.length = 0;
-}
-
-/** In turning order, so that what wanders slowly is nobody's own. */
-function turned(variants: readonly Variant[], round: number): Variant[] {
-  // Two change places, pair by pair: ABBA.
-  if (variants.length === 2) return round % 2 === 0 ? [...variants] : [...variants].reverse();
-  const turn = round % variants.length;
-  const order = [...variants.slice(turn), ...variants.slice(0, turn)];
-  return round % 2 === 0 ? order : order.reverse();
 }
 
 async function gets(bed: Bed, one: Variant, seconds: number): Promise<void> {

@@ -19,36 +19,53 @@ export function maskedAnswer(
   masking: AnswerShape & { readonly plan: MaskPlan; readonly table: AskedTable | undefined },
   headers: readonly string[],
 ): BodyTransform {
-  const encoding = headerOf(headers, 'content-encoding');
+  const { encoding, type, passing } = readHeaders(headers);
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unread(`it is compressed (${encoding})`);
   const { plan, shape, table } = masking;
-  const media = (headerOf(headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
-  let engine: JsonMask | TextMask;
+  const media = type.split(';', 1)[0]!.trim().toLowerCase();
   // Errors of a log or a stream are objects as well.
-  if (shape !== 'Foreign' && media === 'application/json') engine = new JsonMask(plan, hintOf(exchange, table), true);
-  else if (shape === 'Objects' && media !== '' && media !== 'text/plain') throw unread(`it came as ${media}`);
-  else engine = textOf(exchange, plan);
-  if (engine instanceof JsonMask) {
-    const json = engine;
-    return {
-      headers: withoutLength(headers),
-      // What cannot be read is then answered with an error, not with a cut.
-      holdsHead: exchange.operation!.verb !== 'watch',
-      write: (chunk) => json.write(chunk),
-      busy: () => json.busy,
-      step: () => json.step(),
-      end: () => json.end(),
-    };
+  if (shape !== 'Foreign' && media === 'application/json') {
+    return new MaskedObjects(new JsonMask(plan, hintOf(exchange, table), true), passing, exchange.operation!.verb);
   }
+  if (shape === 'Objects' && media !== '' && media !== 'text/plain') throw unread(`it came as ${media}`);
   // A log that is followed may hold a line that stays unfinished.
-  const tap = new MaskTap(engine, LINE_WAIT);
+  const tap = new MaskTap(textOf(exchange, plan), LINE_WAIT);
   return {
-    headers: withoutLength(headers),
+    headers: passing,
     later: (ways) => tap.later(ways),
     write: (chunk) => tap.write(chunk) ?? NOTHING,
     end: () => tap.end(),
     cut: () => tap.cut(),
   };
+}
+
+class MaskedObjects implements BodyTransform {
+  readonly headers: string[];
+  /** What cannot be read is then answered with an error, not with a cut. */
+  readonly holdsHead: boolean;
+  readonly #engine: JsonMask;
+
+  constructor(engine: JsonMask, headers: string[], verb: string) {
+    this.#engine = engine;
+    this.headers = headers;
+    this.holdsHead = verb !== 'watch';
+  }
+
+  write(chunk: Buffer): Buffer {
+    return this.#engine.write(chunk);
+  }
+
+  busy(): boolean {
+    return this.#engine.busy;
+  }
+
+  step(): Buffer {
+    return this.#engine.step();
+  }
+
+  end(): Buffer {
+    return this.#engine.end();
+  }
 }
 
 /** What is known of an answer before it comes. */
@@ -58,16 +75,16 @@ export function hintOf(exchange: Exchange, table?: AskedTable): AnswerHint {
     kind: resourceKind(operation),
     isList: operation.isCollection && operation.verb !== 'watch',
     ...(table === undefined ? {} : { table }),
-    status: { about: operation.resource, names: namesOf(exchange) },
+    status: { about: operation.resource, names: () => namesOf(exchange) },
   };
 }
 
 /** What the client itself named, and what it is called upstream: a message that repeats them tells nothing. */
-function namesOf({ operation, identity }: Exchange): ReadonlySet<string> {
+function namesOf({ operation, identity }: Exchange): readonly string[] {
   const { verb, apiGroup, apiVersion, resource, subresource, namespace, name, fieldSelectorName } = operation!;
   const names = [verb, apiGroup, apiVersion, resource, subresource, namespace, name, fieldSelectorName];
   names.push(`${resource}.${apiGroup}`, identity?.username);
-  return new Set(names.filter((one) => one !== undefined));
+  return names.filter((one) => one !== undefined);
 }
 
 function textOf(exchange: Exchange, plan: MaskPlan): TextMask {
@@ -78,11 +95,6 @@ function textOf(exchange: Exchange, plan: MaskPlan): TextMask {
 
 function unread(why: string): SallyportError {
   return new SallyportError('SP_MASKING_UNREADABLE', `the answer cannot be masked, so it is not passed on: ${why}`);
-}
-
-function headerOf(headers: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1];
-  return undefined;
 }
 
 /** The length changes; digests and tags of what was there before would be lies. */
@@ -96,12 +108,19 @@ const OF_THE_BODY = new Set([
   'accept-ranges',
 ]);
 
-function withoutLength(headers: readonly string[]): string[] {
-  const result: string[] = [];
+/** What an answer's headers say of its body, and those that still hold when it is masked. */
+function readHeaders(headers: readonly string[]) {
+  const passing: string[] = [];
+  let encoding: string | undefined;
+  let type: string | undefined;
   for (let i = 0; i < headers.length; i += 2) {
-    if (!OF_THE_BODY.has(headers[i]!.toLowerCase())) result.push(headers[i]!, headers[i + 1]!);
+    const name = headers[i]!.toLowerCase();
+    const value = headers[i + 1]!;
+    if (name === 'content-encoding') encoding ??= value;
+    else if (name === 'content-type') type ??= value;
+    if (!OF_THE_BODY.has(name)) passing.push(headers[i]!, value);
   }
-  return result;
+  return { encoding, type: type ?? '', passing };
 }
 
 const NOTHING = Buffer.alloc(0);

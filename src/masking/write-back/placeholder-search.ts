@@ -1,5 +1,5 @@
 import { isObject, type Json } from '../../request/json.ts';
-import { findMarkers, MARKER } from '../marker.ts';
+import { holdsAnyMarker, MARKER } from '../marker.ts';
 import { readRelease } from './helm-release.ts';
 
 /** A whole placeholder. What a rule shows of a value's end follows it. */
@@ -13,13 +13,13 @@ export function holdsPlaceholder(text: string): boolean {
   if (text.includes(MARKER)) return true;
   // Shorter than what base64 makes of the marker's fixed part.
   if (text.length < MARKER.length + 4) return false;
-  if (findMarkers(Buffer.from(text)).length > 0) return true;
+  if (holdsAnyMarker(text)) return true;
   const release = readRelease(text);
   if (release !== undefined) return treeHoldsPlaceholder(release);
   // Base64 in lines, or with an alphabet for URLs, and base64 of base64.
   if (text.length > MAX_DECODED || !/^[A-Za-z0-9+/_=\s-]+$/.test(text)) return false;
-  const inner = Buffer.from(text.replaceAll('-', '+').replaceAll('_', '/'), 'base64');
-  return inner.length > 0 && findMarkers(inner).length > 0;
+  // Both alphabets are read as one.
+  return holdsAnyMarker(Buffer.from(text, 'base64').toString('latin1'));
 }
 
 const MAX_DECODED = 1 << 20;
