@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import { trimmedEnd } from './blank.ts';
 import type { Finding } from './finding.ts';
+import { withoutHalves } from './json-string.ts';
 import { classifyName, isPlausible, type NameClass } from './secret-name.ts';
 
 const MAX_NAME = 96;
@@ -64,7 +66,7 @@ function judge(text: string, { start, end }: Range, named: NameClass): Finding |
 function isBinary(value: string): boolean {
   if (/[\0-\x08\x0e-\x1f\x7f]/.test(value)) return true;
   const high = value.match(/[\x80-\xff]/g)?.length ?? 0;
-  return high * 4 > value.length && !isUtf8(Buffer.from(value, 'latin1'));
+  return high * 4 > value.length && !isUtf8(Buffer.from(withoutHalves(value), 'latin1'));
 }
 
 /**
@@ -76,7 +78,9 @@ function standsInBinary(text: string, start: number, end: number): boolean {
   const around = text.slice(Math.max(0, start - 64), end + 16);
   const high = around.match(/[\x80-\xff]/g)?.length ?? 0;
   if (high * 6 <= around.length || !/[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/.test(around)) return false;
-  return !isUtf8(Buffer.from(around.replace(/^[\x80-\xbf]{1,3}|[\xc0-\xff][\x80-\xbf]{0,2}$/g, ''), 'latin1'));
+  return !isUtf8(
+    Buffer.from(withoutHalves(around).replace(/^[\x80-\xbf]{1,3}|[\xc0-\xff][\x80-\xbf]{0,2}$/g, ''), 'latin1'),
+  );
 }
 
 /** The kind of a value that only its name tells of. */
@@ -117,16 +121,16 @@ function valueRange(text: string, nameStart: number, nameEnd: number): Range | u
     at = skipBlanks(text, at + 1);
     const cell = /[^|\n]{1,1024}(?= *\|)/y;
     cell.lastIndex = at;
-    const length = cell.exec(text)?.[0].trimEnd().length ?? 0;
+    const length = trimmedEnd(cell.exec(text)?.[0] ?? '').length;
     return length === 0 ? undefined : { start: at, end: at + length };
   } else if (!isFlag(text, nameStart) || quoted || at === blanksFrom) return undefined;
   return readValue(text, at, nameStart, sign === 0x3d);
 }
 
-const INTRODUCES = /(?:^|[\s;&|"']|\\n)(?:ENV|ARG|setx|SET|login \S{1,128}|account \S{1,128}) {1,4}$/;
+const INTRODUCES = /(?:^|[ \t-\r;&|"']|\\n)(?:ENV|ARG|setx|SET|login [^ \t-\r]{1,128}|account [^ \t-\r]{1,128}) {1,4}$/;
 /** What ends a value that only a blank sets off from its name: the line's end, written out or not, or its quote. */
 const LOOSE =
-  /[ \t]{1,8}(?:(?:is|was|will be)[:]? {1,4})?((?:\\{0,4}["'])?)([^\s"'\\]{4,256})\1(?=\s*(?:$|\r|\n|\\[nr"]|,? (?:and|valid|for|until)\b|[.,;](?:\s|$)|"))/y;
+  /[ \t]{1,8}(?:(?:is|was|will be)[:]? {1,4})?((?:\\{0,4}["'])?)([^ \t-\r"'\\]{4,256})\1(?=[ \t-\r]*(?:$|\r|\n|\\[nr"]|,? (?:and|valid|for|until)\b|[.,;](?:[ \t-\r]|$)|"))/y;
 
 /**
  * `password x` with nothing between: as a line of its own (.netrc, redis.conf), behind a word that introduces names (ENV, setx,

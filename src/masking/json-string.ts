@@ -93,6 +93,11 @@ const NEEDS_ESCAPE = /["\\\0-\x1f\xed]/;
 const HALF = /\xed[\xa0-\xbf][\x80-\xbf]/;
 const HALVES = new RegExp(HALF, 'g');
 
+/** A text without characters of which only a half is there: JSON may hold them, and is none the less text. */
+export function withoutHalves(text: string): string {
+  return HALF.test(text) ? text.replace(HALVES, '') : text;
+}
+
 function unitOf(bytes: string): string {
   const unit = ((bytes.charCodeAt(0) & 15) << 12) | ((bytes.charCodeAt(1) & 63) << 6) | (bytes.charCodeAt(2) & 63);
   return `\\u${unit.toString(16).padStart(4, '0')}`;

@@ -57,7 +57,7 @@ function readUserinfo(text: string, at: number): Finding[] {
 /** `user:password@tcp(host:3306)/database`, as Go's MySQL driver reads it. */
 function readDsn(text: string, at: number): Finding[] {
   let start = at;
-  while (start > 0 && at - start < 256 && !/[\s"'`=:/\\]/.test(text[start - 1]!)) start--;
+  while (start > 0 && at - start < 256 && !/[ \t-\r"'`=:/\\]/.test(text[start - 1]!)) start--;
   const value = text.slice(start, at);
   if (text[start - 1] !== ':' || value.length < 3 || isStandIn(value)) return [];
   return [{ start, end: at, kind: 'url-credentials' }];
@@ -71,10 +71,10 @@ function lineBefore(text: string, at: number): string {
 
 /** `curl -u user:password`. */
 function readUserFlag(text: string, at: number): Finding[] {
-  const lead = match(/--?(?:u|user|proxy-user)[ =]{1,4}["']?[^\s:"'\\]{1,128}:/y, text, at);
+  const lead = match(/--?(?:u|user|proxy-user)[ =]{1,4}["']?[^ \t-\r:"'\\]{1,128}:/y, text, at);
   if (lead === undefined || !/(?:\b|\\n)(?:curl|http|https|wget)\b/.test(lineBefore(text, at))) return [];
   const start = at + lead.length;
-  const value = match(/[^\s"'\\]{3,256}/y, text, start);
+  const value = match(/[^ \t-\r"'\\]{3,256}/y, text, start);
   if (value === undefined || /^\d{1,6}$/.test(value) || isStandIn(value)) return [];
   return [{ start, end: start + value.length, kind: 'basic-auth' }];
 }
@@ -82,7 +82,7 @@ function readUserFlag(text: string, at: number): Finding[] {
 /** `mysql -pPASSWORD`. */
 function readAttachedPassword(text: string, at: number): Finding[] {
   const start = at + 3;
-  const value = match(/["']?[^\s"'\\]{4,256}/y, text, start);
+  const value = match(/["']?[^ \t-\r"'\\]{4,256}/y, text, start);
   if (
     value === undefined ||
     !/(?:\b|\\n)(?:mysql|mariadb|mysqldump|mysqladmin|mysqlsh|sshpass)\b/.test(lineBefore(text, at))
@@ -96,11 +96,13 @@ function readAttachedPassword(text: string, at: number): Finding[] {
 
 /** A line of .pgpass: host, port, database, user, password. */
 function readPgpass(text: string, at: number): Finding[] {
-  const host = lineBefore(text, at).match(/(?:^|[\s"']|\\n)([A-Za-z*][A-Za-z0-9.*-]{0,252}|\d{1,3}(?:\.\d{1,3}){3})$/);
+  const host = lineBefore(text, at).match(
+    /(?:^|[ \t-\r"']|\\n)([A-Za-z*][A-Za-z0-9.*-]{0,252}|\d{1,3}(?:\.\d{1,3}){3})$/,
+  );
   const lead = match(/:\d{4,5}:[A-Za-z0-9_*-]{1,64}:[A-Za-z0-9_.*-]{1,64}:/y, text, at);
   if (host === null || lead === undefined) return [];
   const start = at + lead.length;
-  const value = match(/(?:[^\s:"'\\]|\\[:\\]){4,256}(?=\s|$|["']|\\n)/y, text, start);
+  const value = match(/(?:[^ \t-\r:"'\\]|\\[:\\]){4,256}(?=[ \t-\r]|$|["']|\\n)/y, text, start);
   return value === undefined || isStandIn(value)
     ? []
     : [{ start, end: start + value.length, kind: 'generic-password' }];
@@ -120,7 +122,7 @@ function readNamedValue(text: string, at: number): Finding[] {
   const start = at + lead.length;
   const slashes = match(/\\{0,8}["']/y, text, start);
   const from = start + (slashes?.length ?? 0);
-  const value = match(slashes === undefined ? /[^\s"'\\,}\]<]{4,4096}/y : /[^"'\\\n]{4,4096}/y, text, from);
+  const value = match(slashes === undefined ? /[^ \t-\r"'\\,}\]<]{4,4096}/y : /[^"'\\\n]{4,4096}/y, text, from);
   return value !== undefined && isPlausible(value, named)
     ? [{ start: from, end: from + value.length, kind: kindOf(named) }]
     : [];
@@ -150,7 +152,7 @@ function readScheme(text: string, at: number): Finding[] {
 
 function plainValue(text: string, from: number, kind: string): Finding[] {
   let end = from;
-  while (end < text.length && end - from < MAX_HEADER && !/[\s"'`\\]/.test(text[end]!)) end++;
+  while (end < text.length && end - from < MAX_HEADER && !/[ \t-\r"'`\\]/.test(text[end]!)) end++;
   while (end > from && ',;)]}'.includes(text[end - 1]!)) end--;
   const value = text.slice(from, end);
   return value.length < 6 || isStandIn(value) || value.includes('${') ? [] : [{ start: from, end, kind }];
@@ -169,7 +171,7 @@ function readCookies(text: string, at: number): Finding[] {
     const pair = match(/[ \t]*[A-Za-z0-9!#$%&*+.^_|~-]{1,128}=/y, text, from);
     if (pair === undefined) break;
     const start = from + pair.length;
-    const value = match(/[^\s"'\\;,]{0,4096}/y, text, start) ?? '';
+    const value = match(/[^ \t-\r"'\\;,]{0,4096}/y, text, start) ?? '';
     const name = pair.trim().slice(0, -1);
     if (value.length >= 8 && !COOKIE_ATTRIBUTES.test(name) && !/^_g[ai]/.test(name) && !isStandIn(value)) {
       findings.push({ start, end: start + value.length, kind: 'cookie' });

@@ -1,4 +1,5 @@
 import { kindOf } from './assignment.ts';
+import { blanksBefore, isBlank, trimmedEnd } from './blank.ts';
 import { decodeText } from './encoded.ts';
 import { type Finding, joined } from './finding.ts';
 import { classifyName, isPlausible, type NameClass } from './secret-name.ts';
@@ -115,7 +116,7 @@ export class LineState {
       if (this.label !== 'none') {
         const [, lead = '', rest = ''] = LABELLED.exec(line) ?? [];
         const start = lead.length;
-        const content = rest.trimEnd();
+        const content = trimmedEnd(rest);
         if (content !== '' && !/^[|>]/.test(content) && isPlausible(content, this.label))
           findings.push({ start: at + start, end: at + start + content.length, kind: kindOf(this.label) });
       }
@@ -123,7 +124,7 @@ export class LineState {
       const name = label?.[1] ?? label?.[2] ?? label?.[3];
       // One line may stand between: a description, a type.
       if (name !== undefined) this.label = classifyName(name);
-      else if (line.trim() !== '') this.label = 'none';
+      else if (!isBlank(line)) this.label = 'none';
       at += line.length + 1;
     }
     return findings;
@@ -165,7 +166,7 @@ export class LineState {
       if (armour > 0) {
         this.blockLines = 0;
         const rest = text.slice(lead + armour, next);
-        return rest.trim() === '' ? next : lead + armour;
+        return isBlank(rest) ? next : lead + armour;
       }
       let body = matched(BODY, text, lead);
       // In a record of its own, something follows on the line.
@@ -199,12 +200,12 @@ export class LineState {
       return undefined;
     }
     const { data } = this;
-    const whole = line.trimEnd();
+    const whole = trimmedEnd(line);
     if (data === undefined || whole === '') return undefined;
     const time = matched(TIMED, whole, 0);
     at += time;
     const text = whole.slice(time);
-    const indent = text.length - text.trimStart().length;
+    const indent = blanksBefore(text);
     if (indent <= data.indent) {
       this.data = undefined;
       return undefined;

@@ -54,6 +54,37 @@ suite('masking text', () => {
     }
   });
 
+  test('a letter whose second byte looks like a space ends no secret', () => {
+    // U+00E0, U+0160, U+0420: 0xA0 is their second byte, and the no-break space of Latin-1.
+    for (const letter of ['\u00e0', '\u0160', '\u0420']) {
+      for (const secret of [`Xk29${letter}fjq8`, `Xk29fjq8${letter}`, `${letter}Xk29fjq8`]) {
+        for (const form of [
+          (value: string) => `password: ${value}\n`,
+          (value: string) => `curl -u admin:${value} https://host\n`,
+          (value: string) => `mysql -uroot -p${value} shop\n`,
+          (value: string) => `db.host:5432:shop:app:${value}\n`,
+          (value: string) => `- name: DB_PASSWORD  value: ${value}\n`,
+          (value: string) => `Authorization: Custom ${value}\n`,
+          (value: string) => `Cookie: id=${value}0123; a=b\n`,
+          (value: string) => `postgres://u:${value}@db:5432/x\n`,
+          (value: string) => `ENV DB_PASSWORD ${value}\n`,
+          (value: string) => `| DB_PASSWORD | ${value} |\n`,
+          (value: string) => `kind: Secret\nstringData:\n  motto: ${value}\n`,
+          (value: string) => `- name: DB_PASSWORD\n  value: ${value}\n`,
+        ]) {
+          const out = mask(Buffer.from(form(secret)));
+          const [before = '', behind = ''] = form('\0').split('\0');
+          const shown = out.replace(/<[a-z-]+>/, '\0');
+          assert.equal(shown, `${before}\0${behind.replace(/^0123/, '')}`, JSON.stringify(form(secret)));
+        }
+      }
+    }
+  });
+
+  test('half a character behind a value makes no binary of it', () => {
+    assert.equal(mask(Buffer.from('password: Xk29fjq8\xed\xa0\x80\n', 'latin1')), 'password: <generic-password>\n');
+  });
+
   test('lines in a string of a JSON log are a text of their own, and the log stays JSON', () => {
     const manifest = 'kind: Secret\nstringData:\n  motto: "free \u00fc words"\ntype: Opaque\n';
     const wrapped = Buffer.from(`first\nDB_PASSWORD=hunter22x\n${'filler '.repeat(30)}`).toString('base64');
