@@ -65,17 +65,22 @@ export class AnswerRecord implements BodyTransform {
   }
 
   /** The last bytes, once the last event is kept. */
-  async settle(): Promise<Buffer> {
-    await this.#lastFrame;
+  settle(): Promise<Buffer> {
+    // Of a short answer nothing has been kept yet.
+    if (this.#state === 'Short') return this.#complete();
+    return this.#lastFrame.then(() => this.#complete());
+  }
+
+  #complete(): Promise<Buffer> {
     const body = this.#capture?.done();
-    await this.#record.complete({
+    const kept = this.#record.complete({
       status: this.#status,
       outcome: 'Complete',
       bytes: this.#bytes,
       upstreamDuration: this.#upstreamDuration,
-      ...(body !== undefined && { body }),
+      body,
     });
-    return this.#take();
+    return kept.then(() => this.#take());
   }
 
   /** More than a short answer: its first event is kept, then it passes as it comes. */

@@ -14,9 +14,9 @@ import type { ChannelTap, UpgradeOutcome } from '../upgrade/context.ts';
 import { AnswerRecord } from './answer-record.ts';
 import { BodyCapture } from './body-capture.ts';
 import { ChannelRecord } from './channel-record.ts';
-import type { CommitDeadline } from './commit-deadline.ts';
 import { durations, errorFields, maskedCounts, requestFields } from './event-fields.ts';
 import { FrameGatherer } from './frame-gatherer.ts';
+import { keptWithin } from './kept-within.ts';
 import type { SessionWriter } from './session-writer.ts';
 
 export interface RecordedExchangeOptions {
@@ -28,8 +28,8 @@ export interface RecordedExchangeOptions {
   readonly beforehand: boolean;
   /** Bytes of a body that are kept. */
   readonly maxBodyBytes: number;
-  /** How long a line may take to be kept. */
-  readonly deadline: CommitDeadline;
+  /** Milliseconds that a line may take to be kept. */
+  readonly commitTimeout: number;
   /** Milliseconds until a request's body must be complete. */
   readonly bodyTimeout: number;
   /** Why lines could not be taken now. */
@@ -59,6 +59,8 @@ type EventEnding = Pick<
   'responseStatus' | 'masked' | 'bytes' | 'durations' | 'outcome' | 'responseBody' | 'ports' | 'error'
 >;
 const NOT_ENDED: EventEnding = {};
+/** Nobody waits. */
+const KEPT = Promise.resolve();
 
 /** One request's lines: its events, and the frames of what streams. */
 export class RecordedExchange {
@@ -152,8 +154,8 @@ export class RecordedExchange {
 
   /** Where there is no room for now, who sends is made to wait: a stream that outruns the store is slowed before it is ended. */
   async #keepFrames(lines: readonly FrameLine[], size: number): Promise<void> {
-    const { strict, deadline, refusal } = this.options;
-    const late = performance.now() + deadline.milliseconds;
+    const { strict, commitTimeout, refusal } = this.options;
+    const late = performance.now() + commitTimeout;
     while (strict && refusal() !== undefined && performance.now() < late && !this.exchange.signal.aborted) {
       await new Promise((resolve) => setTimeout(resolve, WAIT_FOR_ROOM));
     }
@@ -164,10 +166,13 @@ export class RecordedExchange {
    * The last event, once; resolves when it is kept.
    * @throws SallyportError where it is demanded and cannot be kept
    */
-  async complete(ending: Ending): Promise<void> {
-    if (this.#complete) return;
+  complete(ending: Ending): Promise<void> {
+    if (this.#complete) return KEPT;
     this.#complete = true;
-    if (this.#streams) await this.#endFrames();
+    return this.#streams ? this.#endFrames().then(() => this.#keepEnd(ending)) : this.#keepEnd(ending);
+  }
+
+  #keepEnd(ending: Ending): Promise<void> {
     const { status, outcome, bytes, upstreamDuration, body, ports, requestBytes } = ending;
     const event = this.#event('ResponseComplete', {
       ...this.#ending(outcome, bytes, requestBytes, upstreamDuration),
@@ -175,7 +180,7 @@ export class RecordedExchange {
       responseBody: body,
       ports,
     });
-    await this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0));
+    return this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0));
   }
 
   /** The last event of what the relay has brought to its end, or not. Never throws: what is over is over. */
@@ -278,13 +283,16 @@ export class RecordedExchange {
     this.#requestBody = capture.done();
   }
 
-  async #keep(lines: Parameters<SessionWriter['append']>[0], size: number): Promise<void> {
-    const { writer, strict, deadline } = this.options;
-    if (!strict) return writer.appendOrDrop(lines, size);
+  #keep(lines: Parameters<SessionWriter['append']>[0], size: number): Promise<void> {
+    const { writer, strict, commitTimeout } = this.options;
+    if (!strict) {
+      writer.appendOrDrop(lines, size);
+      return KEPT;
+    }
     try {
-      await deadline.within(writer.append(lines, size));
+      return keptWithin(writer.append(lines, size), commitTimeout, (error) => this.#refused(error));
     } catch (error) {
-      throw this.#refused(error);
+      return Promise.reject(this.#refused(error));
     }
   }
 

@@ -5,7 +5,6 @@ import { isConnect } from '../../request/operation.ts';
 import type { Exchange } from '../exchange.ts';
 import type { RecordedEvent, Recorder } from '../pipeline.ts';
 import type { ResponseStage } from '../relay.ts';
-import { CommitDeadline } from './commit-deadline.ts';
 import { isRead } from './event-fields.ts';
 import { RecordedExchange, unavailable } from './recorded-exchange.ts';
 import type { Recordings } from './recordings.ts';
@@ -22,11 +21,9 @@ export interface GatewayRecorderOptions {
 /** Keeps what governed callers do: as much as their policies say, before it happens where they say so. */
 export class GatewayRecorder implements Recorder {
   readonly #options: GatewayRecorderOptions;
-  readonly #deadline: CommitDeadline;
 
   constructor(options: GatewayRecorderOptions) {
     this.#options = options;
-    this.#deadline = new CommitDeadline(options.commitTimeout);
   }
 
   check(exchange: Exchange): void {
@@ -63,7 +60,7 @@ export class GatewayRecorder implements Recorder {
     // Whoever could not be decided on has done nothing; that it was tried is kept, if that is possible.
     const { level, mode } = decision?.recording ?? { level: 'Metadata', mode: 'BestEffort' };
     if (level === 'None') return undefined;
-    const { recordings, refusal, maxBodyBytes, bodyTimeout, onRefused } = this.#options;
+    const { recordings, refusal, maxBodyBytes, commitTimeout, bodyTimeout, onRefused } = this.#options;
     const read = isRead(operation);
     return new RecordedExchange(exchange, {
       writer: recordings.of(caller),
@@ -71,7 +68,7 @@ export class GatewayRecorder implements Recorder {
       strict: isStrict(mode, read),
       beforehand: !read || permit !== undefined || isConnect(operation) || isStream(exchange),
       maxBodyBytes,
-      deadline: this.#deadline,
+      commitTimeout,
       bodyTimeout,
       refusal,
       onRefused,

@@ -225,7 +225,7 @@ export class Recording {
       maxDuration: configuration.maxDuration,
       maxOpen: configuration.maxOpen,
       onDropped: (lines) => metrics.recordingDropped.add(lines),
-      onLines: (recording, lines) => siem.take(recordingOf(recording), lines),
+      onLines: siem.sends ? (recording, lines) => siem.take(recordingOf(recording), lines) : undefined,
       onOpened: (recording) => index.opened(recording),
       onEnded: (recording) => shipper.grown(recording),
     });

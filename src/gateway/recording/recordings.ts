@@ -21,7 +21,8 @@ export interface RecordingsOptions {
   /** Recordings that may be open at once; the one that was unused for longest ends first. */
   readonly maxOpen: number;
   readonly onDropped: (lines: number) => void;
-  readonly onLines: (recording: string, lines: readonly Line[]) => void;
+  /** Undefined where nobody is to be told. */
+  readonly onLines?: ((recording: string, lines: readonly Line[]) => void) | undefined;
   /** A recording has its first line, or was found in the spool again. */
   readonly onOpened: (recording: SpooledRecording) => void;
   /** A recording has its last line: it can be sealed. */
@@ -63,7 +64,7 @@ export class Recordings {
       const resumed: ResumeLine = { kind: 'Resume', time, truncatedBytes: torn.get(identity.name) ?? 0 };
       const unknown = [...recording.open].map((id) => unknownOutcome(id, identity, time));
       await recording.append([resumed, ...unknown], 1_000 * (1 + unknown.length));
-      this.#options.onLines(identity.name, unknown);
+      this.#options.onLines?.(identity.name, unknown);
       const key = keyOf(identity.user.username, identity.user.uid, identity.caller);
       // Two of one caller: the older one was about to end.
       const before = this.#writers.get(key);

@@ -16,13 +16,13 @@ export class SessionWriter {
   #dropped = 0;
   #dropReason = '';
   readonly #onDropped: (lines: number) => void;
-  readonly #onLines: (recording: string, lines: readonly Line[]) => void;
+  readonly #onLines: ((recording: string, lines: readonly Line[]) => void) | undefined;
 
   /** @param onLines told of lines that are kept, and of those that BestEffort lost: what happened is sent on all the same */
   constructor(
     recording: SpooledRecording,
     onDropped: (lines: number) => void,
-    onLines: (recording: string, lines: readonly Line[]) => void = () => {},
+    onLines?: (recording: string, lines: readonly Line[]) => void,
   ) {
     this.recording = recording;
     this.#onDropped = onDropped;
@@ -42,10 +42,14 @@ export class SessionWriter {
   }
 
   #kept(lines: readonly Line[], kept: Promise<void>): Promise<void> {
-    kept.then(
-      () => this.#onLines(this.recording.identity.name, lines),
-      () => {},
-    );
+    const onLines = this.#onLines;
+    if (onLines !== undefined) {
+      const { name } = this.recording.identity;
+      kept.then(
+        () => onLines(name, lines),
+        () => {},
+      );
+    }
     return kept;
   }
 
@@ -55,7 +59,7 @@ export class SessionWriter {
       this.#dropped += lines.length;
       this.#dropReason = error.fault;
       this.#onDropped(lines.length);
-      this.#onLines(this.recording.identity.name, lines);
+      this.#onLines?.(this.recording.identity.name, lines);
     };
     try {
       this.append(lines, size).catch((error: unknown) => drop(asSpoolError(error)));

@@ -82,9 +82,13 @@ export class Siem {
     return new Siem(options, streams);
   }
 
+  /** Whether there is anyone to send to. */
+  get sends(): boolean {
+    return this.#streams.length > 0;
+  }
+
   /** Lines that a recording keeps; those that are events are sent. Never throws, never waits. */
   take(recording: string, lines: readonly Line[]): void {
-    if (this.#streams.length === 0) return;
     for (const line of lines) {
       if (line.kind !== 'Event') continue;
       for (const { configuration, outbox } of this.#streams) {
