@@ -157,6 +157,11 @@ export class Bed {
     return gateway.kubeconfig(this.#tokenFor(gateway), this.namespace);
   }
 
+  /** Of the caller of whom no policy wants a record. */
+  unrecordedKubeconfig(gateway: GatewayProcess): Promise<string> {
+    return gateway.kubeconfig(this.#tokens.masked, this.namespace);
+  }
+
   /** For changes: an account that may write anywhere. */
   async writer(): Promise<Endpoint> {
     const { cluster } = this;
