@@ -74,15 +74,19 @@ export class Chain {
   extend(lines: readonly Line[], allocate: (size: number) => Buffer = Buffer.allocUnsafe): Buffer {
     const bodies = lines.map((line, index) => bodyOf(this.#seq + 1 + index, line));
     let size = 0;
-    for (const body of bodies) {
-      for (const piece of body) size += Buffer.byteLength(piece);
-      size += TAIL + 1;
+    for (const { lead, json, base64, close } of bodies) {
+      size += lead.length + Buffer.byteLength(json) + base64.length + close.length + TAIL + 1;
     }
     const out = allocate(size);
     let at = 0;
     for (const body of bodies) {
       const from = at;
-      for (const piece of body) at += out.write(piece, at, 'utf8');
+      at += out.write(body.lead, at, 'latin1');
+      at += out.write(body.json, at, 'utf8');
+      if (body.close !== '') {
+        at += out.write(body.base64, at, 'latin1');
+        at += out.write(body.close, at, 'latin1');
+      }
       this.#seq += 1;
       this.#head = hasher.of(this.#head, out.subarray(from, at));
       at += out.write(`${HASH_MEMBER}${this.#head}"}\n`, at, 'latin1');
@@ -92,13 +96,21 @@ export class Chain {
 }
 
 /** A line's body in pieces: joined they would be copied once more. */
-function bodyOf(seq: number, line: Line): string[] {
+interface LineBody {
+  readonly lead: string;
+  readonly json: string;
+  /** Nothing in it is to be escaped or measured: each character is one byte. */
+  readonly base64: string;
+  readonly close: '"' | '';
+}
+
+function bodyOf(seq: number, line: Line): LineBody {
+  const lead = `{"seq":${seq},`;
   if (line.kind !== 'Frame' || line.encoding !== 'base64') {
-    return [`{"seq":${seq},`, JSON.stringify(line).slice(1, -1)];
+    return { lead, json: JSON.stringify(line).slice(1, -1), base64: '', close: '' };
   }
-  // Nothing in base64 is to be escaped: it need not be looked through.
   const { data, ...rest } = line;
-  return [`{"seq":${seq},`, JSON.stringify(rest).slice(1, -1), ',"data":"', data, '"'];
+  return { lead, json: `${JSON.stringify(rest).slice(1, -1)},"data":"`, base64: data, close: '"' };
 }
 
 const BEGINS = Buffer.from('{"seq":');
