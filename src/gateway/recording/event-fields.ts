@@ -19,10 +19,10 @@ import type { Exchange } from '../exchange.ts';
 const MOST_TEXT = 4_096;
 
 /**
- * An event as it is known before the forward; what its stage adds has its place in it. Each member is there, undefined where it does
- * not apply: objects that are all of one shape are made, copied and written in a fraction of the time.
+ * An event as it is known before the forward. What its stage adds has its place in it, undefined until then: a line's members stand in
+ * this order, by which `recording verify` finds a stage without reading JSON.
  */
-export function requestFields(exchange: Exchange, level: Level, receivedAt: Timestamp): EventLine {
+export function eventOf(exchange: Exchange, level: Level, receivedAt: Timestamp): EventLine {
   const { id, caller, operation, identity, decision, request, sourceIP } = exchange;
   const { path, query, verb, isResource, dryRun, exec, portForward } = operation!;
   return {

@@ -14,7 +14,7 @@ import type { ChannelTap, UpgradeOutcome } from '../upgrade/context.ts';
 import { AnswerRecord } from './answer-record.ts';
 import { BodyCapture } from './body-capture.ts';
 import { ChannelRecord } from './channel-record.ts';
-import { durations, errorFields, maskedCounts, requestFields } from './event-fields.ts';
+import { durations, errorFields, eventOf, maskedCounts } from './event-fields.ts';
 import { FrameGatherer } from './frame-gatherer.ts';
 import { keptWithin } from './kept-within.ts';
 import type { SessionWriter } from './session-writer.ts';
@@ -58,7 +58,6 @@ type EventEnding = Pick<
   EventLine,
   'responseStatus' | 'masked' | 'bytes' | 'durations' | 'outcome' | 'responseBody' | 'ports' | 'error'
 >;
-const NOT_ENDED: EventEnding = {};
 /** Nobody waits. */
 const KEPT = Promise.resolve();
 
@@ -67,8 +66,8 @@ export class RecordedExchange {
   readonly exchange: Exchange;
   readonly options: RecordedExchangeOptions;
   readonly #receivedAt: string;
-  /** What all of its events say. */
-  #fields: EventLine | undefined;
+  /** What each of its events begins with. */
+  #known: EventLine | undefined;
   #requestBody: RecordedBody | undefined;
   #requestBytes = 0;
   /** An event of it was appended: the next one needs no request body. */
@@ -178,7 +177,8 @@ export class RecordedExchange {
       ...this.#ending(outcome, bytes, requestBytes, upstreamDuration),
       responseStatus: status > 0 ? { code: status } : undefined,
       responseBody: body,
-      ports,
+      // Those that were opened, in the place of those that were asked for.
+      ...(ports !== undefined && { ports }),
     });
     return this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0));
   }
@@ -236,33 +236,15 @@ export class RecordedExchange {
       bytes: { request: request ?? this.#requestBytes, response },
       durations: durations(this.exchange, upstream),
       outcome,
-      responseStatus: undefined,
-      responseBody: undefined,
-      ports: undefined,
-      error: undefined,
     };
   }
 
-  #event(stage: EventLine['stage'], ending: EventEnding = NOT_ENDED): EventLine {
+  #event(stage: EventLine['stage'], ending?: EventEnding): EventLine {
     // What is decided after the first event (an approval looked at again) belongs into the next one.
-    this.#fields ??= requestFields(this.exchange, this.options.level, this.#receivedAt);
+    this.#known ??= eventOf(this.exchange, this.options.level, this.#receivedAt);
     const requestBody = this.#begun ? undefined : this.#requestBody;
     this.#begun = true;
-    return {
-      ...this.#fields,
-      stage,
-      stageTimestamp: new Date().toISOString(),
-      requestBody,
-      responseStatus: ending.responseStatus,
-      masked: ending.masked,
-      bytes: ending.bytes,
-      durations: ending.durations,
-      outcome: ending.outcome,
-      responseBody: ending.responseBody,
-      error: ending.error,
-      // Those that were opened, in the place of those that were asked for.
-      ports: ending.ports ?? this.#fields.ports,
-    };
+    return { ...this.#known, stage, stageTimestamp: new Date().toISOString(), requestBody, ...ending };
   }
 
   /** The body as the agent sent it, as the recording may show it. */
