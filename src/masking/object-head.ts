@@ -24,36 +24,52 @@ export interface ObjectHead {
  * @param wanted `names`: only what metadata says
  */
 export function readHead(cursor: JsonCursor, known: string, wanted: 'all' | 'names' = 'all'): ObjectHead {
-  const { bytes } = cursor;
   const head = { kind: '', type: '', uid: '', namespace: '', name: '', hasData: false };
   if (cursor.peek() !== 0x7b) return head;
-  const text = (): string => {
-    if (cursor.peek() === 0x22) return readJsonString(cursor.text(cursor.string()));
-    cursor.pass();
-    return '';
-  };
-  cursor.members((key) => {
-    const { name } = KEYS.read(bytes, key.start, key.end);
+  cursor.enter();
+  if (cursor.empty(0x7d)) return head;
+  do {
+    const name = keyName(cursor);
     if (name === 'kind') {
-      const kind = text();
+      const kind = text(cursor);
       if (head.kind !== 'Secret') head.kind = kind;
-    } else if (name === 'type') head.type = text();
+    } else if (name === 'type') head.type = text(cursor);
     else if (name === 'metadata' && cursor.peek() === 0x7b) {
-      cursor.members((member) => {
-        const field = KEYS.read(bytes, member.start, member.end).name;
-        if (field === 'uid' || field === 'namespace' || field === 'name') head[field] = text();
-        else cursor.pass();
-      });
+      readMetadata(cursor, head);
       const kind = head.kind || known;
-      if (wanted === 'names' || (kind !== '' && kind !== 'Secret')) return true;
-    } else if (name === 'object' && EVENT.test(head.type)) return true;
+      if (wanted === 'names' || (kind !== '' && kind !== 'Secret')) return head;
+    } else if (name === 'object' && EVENT.test(head.type)) return head;
     else {
       if (name === 'data' || name === 'stringData') head.hasData = true;
       cursor.pass();
     }
-    return false;
-  });
+  } while (cursor.more(0x7d));
   return head;
+}
+
+function readMetadata(cursor: JsonCursor, head: { uid: string; namespace: string; name: string }): void {
+  cursor.enter();
+  if (cursor.empty(0x7d)) return;
+  do {
+    const field = keyName(cursor);
+    if (field === 'uid' || field === 'namespace' || field === 'name') head[field] = text(cursor);
+    else cursor.pass();
+  } while (cursor.more(0x7d));
+}
+
+/** Reads a member's key; the cursor is then at its value. */
+function keyName(cursor: JsonCursor): string {
+  cursor.read();
+  const { name } = KEYS.read(cursor.bytes, cursor.from, cursor.to);
+  cursor.colon();
+  return name;
+}
+
+/** A value that is a string; nothing for any other, which is passed over. */
+function text(cursor: JsonCursor): string {
+  if (cursor.peek() === 0x22) return readJsonString(cursor.text(cursor.string()));
+  cursor.pass();
+  return '';
 }
 
 /** The types of a watch's events. */
