@@ -18,7 +18,10 @@ export interface Outcome {
   readonly end: 'Complete' | 'ClientLeft' | 'Ended';
 }
 
-/** Changes an answer as it passes, piece by piece. */
+/**
+ * Changes an answer as it passes, piece by piece. Memory is lent: what a transform is given is good until it returns, and what it
+ * returns, until it is called again. What it keeps it copies, or it would hold what another answer's bytes are by then.
+ */
 export interface BodyTransform {
   /** The headers as the client gets them. */
   readonly headers: string[];
@@ -161,12 +164,10 @@ export function relay(
         fail(error);
       }
     },
-    // What is worked on may be kept for a while: the chunk is its reader's.
     data: (chunk) => {
       if (slices === undefined) return pass(chunk);
-      // The copy, what is gathered of it until an object is whole, and that object as it is then masked.
-      passedOn(3 * chunk.length);
-      slices.push(Buffer.from(chunk));
+      passedOn(chunk.length);
+      slices.push(chunk);
     },
     end: () => (slices === undefined ? complete() : slices.whenDone(complete)),
     // What came before it was broken off passes; it does not make the answer whole.

@@ -72,6 +72,29 @@ suite('work on answers in slices', () => {
     assert.ok(longest < 100, `${longest} ms without a turn for others; all of it takes 128`);
   });
 
+  test('what waits is a copy: its source writes over it', async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    const seen: Buffer[] = [];
+    const slices = new Slices(
+      atOnce((piece) => {
+        seen.push(Buffer.from(piece));
+        busy(MILLISECOND);
+      }),
+      flow(),
+    );
+    const sent: Buffer[] = [];
+    const chunk = Buffer.alloc(90_000);
+    for (let n = 1; n < 9; n++) {
+      chunk.fill(n);
+      const length = n * 10_000;
+      sent.push(Buffer.from(chunk.subarray(0, length)));
+      slices.push(chunk.subarray(0, length));
+      chunk.fill(0);
+    }
+    await done(slices);
+    assert.ok(Buffer.concat(seen).equals(Buffer.concat(sent)));
+  });
+
   test('a short answer does not wait for a large one to end', async () => {
     let large = 0;
     const work = atOnce(() => {

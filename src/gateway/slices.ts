@@ -1,4 +1,5 @@
 import type { Flow } from '../upstream/forward.ts';
+import { giveBack, PASSING, takeBuffer } from './passing-buffers.ts';
 
 /**
  * Milliseconds of work on answers in one turn of the event loop. What is over waits for the next turn, in which others have
@@ -15,8 +16,16 @@ const waiting: Slices[] = [];
 let spent = 0;
 let scheduled = false;
 
+/** Bytes that wait, in memory that is used again. */
+interface Block {
+  readonly memory: Buffer;
+  at: number;
+  end: number;
+}
+
 /** What is done with an answer's bytes. None of it may throw. */
 export interface SlicedWork {
+  /** @param piece need not outlast the call */
   write(piece: Buffer): void;
   /** Whether what was written wants more work before anything else is. */
   busy(): boolean;
@@ -31,7 +40,7 @@ export interface SlicedWork {
 export class Slices {
   readonly #work: SlicedWork;
   readonly #flow: Flow;
-  #pieces: Buffer[] = [];
+  readonly #blocks: Block[] = [];
   #size = 0;
   #paused = false;
   #then: (() => void) | undefined;
@@ -42,6 +51,7 @@ export class Slices {
     this.#flow = flow;
   }
 
+  /** @param chunk of which what has to wait is copied */
   push(chunk: Buffer): void {
     let at = 0;
     const waits = this.#waits;
@@ -54,15 +64,28 @@ export class Slices {
         }
       }
     }
-    if (at >= chunk.length && !this.#work.busy()) return;
+    if (this.#dropped || (at >= chunk.length && !this.#work.busy())) return;
     if (!waits) waiting.push(this);
-    for (; at < chunk.length; at += PIECE) this.#pieces.push(chunk.subarray(at, at + PIECE));
-    this.#size = this.#pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.#hold(chunk, at);
     if (this.#size > MOST_WAITING && !this.#paused) {
       this.#paused = true;
       this.#flow.pause();
     }
     schedule();
+  }
+
+  #hold(chunk: Buffer, from: number): void {
+    for (let at = from; at < chunk.length; ) {
+      let block = this.#blocks.at(-1);
+      if (block === undefined || block.end === PASSING) {
+        block = { memory: takeBuffer(), at: 0, end: 0 };
+        this.#blocks.push(block);
+      }
+      const copied = chunk.copy(block.memory, block.end, at);
+      block.end += copied;
+      this.#size += copied;
+      at += copied;
+    }
   }
 
   /** Calls back once, when all that was pushed is done; at once, where nothing waits. */
@@ -72,12 +95,13 @@ export class Slices {
   }
 
   get #waits(): boolean {
-    return !this.#dropped && (this.#pieces.length > 0 || this.#work.busy());
+    return !this.#dropped && (this.#blocks.length > 0 || this.#work.busy());
   }
 
   /** What waits is not wanted any more. */
   drop(): void {
-    this.#pieces = [];
+    // None is given back: a piece of the first may be at work.
+    this.#blocks.length = 0;
     this.#then = undefined;
     this.#dropped = true;
   }
@@ -87,11 +111,8 @@ export class Slices {
     if (this.#dropped) return false;
     if (this.#work.busy()) this.#timed();
     else {
-      const piece = this.#pieces.shift();
-      if (piece !== undefined) {
-        this.#size -= piece.length;
-        this.#timed(piece);
-      }
+      const [block] = this.#blocks;
+      if (block !== undefined) this.#piece(block);
     }
     if (this.#paused && this.#size <= MOST_WAITING / 4) {
       this.#paused = false;
@@ -102,6 +123,16 @@ export class Slices {
     this.#then = undefined;
     then?.();
     return false;
+  }
+
+  #piece(block: Block): void {
+    const piece = block.memory.subarray(block.at, Math.min(block.at + PIECE, block.end));
+    block.at += piece.length;
+    this.#size -= piece.length;
+    const last = block.at === block.end;
+    if (last) this.#blocks.shift();
+    this.#timed(piece);
+    if (last) giveBack(block.memory);
   }
 
   #timed(piece?: Buffer): void {

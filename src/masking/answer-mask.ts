@@ -1,3 +1,4 @@
+import type { Arena } from './arena.ts';
 import { JsonCursor, type Span, unreadable } from './json-cursor.ts';
 import { readJsonString } from './json-string.ts';
 import type { MaskPlan } from './mask-plan.ts';
@@ -32,16 +33,19 @@ export class AnswerMask {
     return this.knownTable;
   }
 
-  /** @param later takes what can wait, of an object; then nothing is returned */
-  mask(bytes: Buffer, later?: Later): Buffer {
+  /**
+   * @param later takes what can wait, of an object; then nothing is returned
+   * @param arena of which what is returned may be made
+   */
+  mask(bytes: Buffer, later?: Later, arena?: Arena): Buffer {
     const cursor = new JsonCursor(bytes);
     const hint = later === undefined ? this.hint : { ...this.hint, later };
-    if (cursor.peek() !== 0x7b) return maskObject(this.plan, bytes, hint);
+    if (cursor.peek() !== 0x7b) return maskObject(this.plan, bytes, hint, arena);
     const kind = firstKind(cursor);
     if (kind === 'Status') return maskStatus(this.plan, onlyKind(bytes), this.status);
     if (kind === 'Table') return this.table.whole(onlyKind(bytes));
     if (kind === undefined && this.isEventOf(bytes)) return this.event(bytes);
-    return maskObject(this.plan, bytes, hint);
+    return maskObject(this.plan, bytes, hint, arena);
   }
 
   /** Whether it is a watch event whose object needs more than any object does. */

@@ -23,7 +23,7 @@ const twice = (text: string): string => Buffer.from(text).toString('base64');
 const unpacked = (text: string): typeof RELEASE => JSON.parse(gunzipSync(Buffer.from(text, 'base64')).toString());
 
 function masked(object: object, kind: string): { data: { release: string } } {
-  const engine = new JsonMask(plan, { kind }, true);
+  const engine = new JsonMask(plan, { kind }, { sliced: true });
   const out = [engine.write(Buffer.from(JSON.stringify(object)))];
   while (engine.busy) out.push(engine.step());
   return JSON.parse(Buffer.concat([...out, engine.end()]).toString());

@@ -1,15 +1,30 @@
 import { type AnswerHint, AnswerMask } from './answer-mask.ts';
+import { Arena } from './arena.ts';
 import { INCOMPLETE, JsonCursor, unreadable } from './json-cursor.ts';
 import { isEscaped } from './line-form.ts';
 import type { Masked, MaskPlan } from './mask-plan.ts';
-import { Later, maskObject, maskValue } from './object-mask.ts';
+import { LATER, Later, maskObject, maskValue } from './object-mask.ts';
 import { Patch } from './patch.ts';
 
 /** What one object may have in bytes; the API server's own limit is near 1.5 MiB. */
 const MAX_UNIT = 16 * 1024 * 1024;
 
+/** What an object is gathered in grows from here, or from what the last one took. */
+const FIRST_GATHER = 16 * 1024;
+const MOST_GUESSED = 1024 * 1024;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+
+export interface JsonMaskOptions {
+  /** Long strings may wait: while `busy`, `step` goes on before anything else is written. */
+  readonly sliced?: boolean;
+  /**
+   * Memory is used again and again. What is written need not outlast the call, and what is returned lasts until the next one: whoever
+   * keeps it copies it. Without, what was written is not to be changed, and what is returned lasts.
+   */
+  readonly lent?: boolean;
+}
 
 /**
  * Masks an answer in JSON as it passes: a list item by item, a Table row by row, a watch event by event. What is held is one
@@ -20,8 +35,12 @@ export class JsonMask {
   private readonly plan: MaskPlan;
   private hint: AnswerHint;
   private readonly answer: AnswerMask;
-  private held: Buffer[] = [];
+  /** The beginning of an object that is not whole yet, and its length. */
+  private held: Buffer = NOTHING;
   private heldLength = 0;
+  private lastLength = 0;
+  /** What was gathered last, as it was taken. */
+  private gathered: Buffer | undefined;
   private depth = 0;
   private inString = false;
   private escaped = false;
@@ -35,25 +54,31 @@ export class JsonMask {
   private readonly told: Masked[] = [];
   private tentative: MaskPlan | undefined;
   private readonly sliced: boolean;
-  /** Objects that are not done, and what stands behind the first of them. */
-  private readonly queue: (Later | Buffer)[] = [];
+  /** Objects that are not done, and what stands behind the first of them: pieces, and the memory of those before it. */
+  private readonly queue: (Later | Buffer | Arena)[] = [];
+  /** Of what is gathered. */
+  private readonly gathering: Arena | undefined;
+  /** Of what was returned, until the next call. */
+  private spent: Arena | undefined;
 
-  /**
-   * @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known
-   * @param sliced whether long strings may wait: while `busy`, `step` goes on before anything else is written
-   */
-  constructor(plan: MaskPlan, hint: AnswerHint = { kind: '' }, sliced = false) {
+  /** @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known */
+  constructor(plan: MaskPlan, hint: AnswerHint = { kind: '' }, { sliced = false, lent = false }: JsonMaskOptions = {}) {
     this.sliced = sliced;
+    if (lent) {
+      this.gathering = new Arena();
+      this.spent = new Arena();
+    }
     this.plan = plan;
     this.answer = new AnswerMask(plan, hint);
     this.hint = hint;
   }
 
   /**
-   * @param chunk which nobody changes from now on: it is not copied
+   * @param chunk which nobody changes from now on, unless memory is lent
    * @throws SallyportError SP_MASKING_UNREADABLE; what was not passed on by then must not be
    */
   write(chunk: Uint8Array): Buffer {
+    this.spent?.release();
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const out: Buffer[] = [];
     let from = 0;
@@ -118,7 +143,7 @@ export class JsonMask {
     if (this.depth === 0 && !this.inString) this.give(out, this.take(bytes, from, length));
     else this.keep(bytes.subarray(from));
     this.total += bytes.length;
-    return joined(out);
+    return joined(out, this.spent);
   }
 
   /** Whether something waits for `step`. */
@@ -128,8 +153,14 @@ export class JsonMask {
 
   /** Works on what waits, for less than a millisecond. @returns what is done by that, one piece of it at a time */
   step(): Buffer {
+    this.spent?.release();
     const [first] = this.queue;
     if (first === undefined) return NOTHING;
+    if (first instanceof Arena) {
+      this.queue.shift();
+      first.release();
+      return NOTHING;
+    }
     if (!(first instanceof Later)) {
       this.queue.shift();
       return first;
@@ -138,7 +169,9 @@ export class JsonMask {
     if (string?.step() === true) return NOTHING;
     first.strings.shift();
     if (first.strings.length > 0) return NOTHING;
-    this.queue.splice(0, 1, ...first.pieces());
+    const done: (Buffer | Arena)[] = first.pieces();
+    if (first.arena !== undefined) done.push(first.arena);
+    this.queue.splice(0, 1, ...done);
     return NOTHING;
   }
 
@@ -146,9 +179,7 @@ export class JsonMask {
   end(): Buffer {
     if (this.depth > 0 || this.inString) throw unreadable('it ends too early');
     const rest: Buffer[] = [];
-    while (this.busy) rest.push(this.step());
-    rest.push(...this.held);
-    this.held = [];
+    while (this.busy) rest.push(Buffer.from(this.step()));
     return joined(rest);
   }
 
@@ -156,15 +187,26 @@ export class JsonMask {
   private give(out: Buffer[], done: Buffer): void {
     if (done.length === 0) return;
     if (this.queue.length === 0) out.push(done);
-    else this.queue.push(done);
+    else this.queue.push(this.spent === undefined ? done : Buffer.from(done));
   }
 
   /** Masks one object, or leaves the long strings of it for later. */
-  private mask(out: Buffer[], by: (later?: Later) => Buffer): void {
-    const later = this.sliced ? new Later() : undefined;
-    const masked = by(later);
-    if (later !== undefined && later.strings.length > 0) this.queue.push(later);
-    else this.give(out, masked);
+  private mask(out: Buffer[], bytes: Buffer, by: (bytes: Buffer, arena?: Arena, later?: Later) => Buffer): void {
+    const { spent } = this;
+    if (!this.sliced || bytes.length < LATER) {
+      this.give(out, by(bytes, spent));
+      return;
+    }
+    const arena = spent === undefined ? undefined : new Arena();
+    // What was gathered is of the present call's memory, and has to outlast it.
+    arena?.adopt(spent!);
+    const later = new Later(arena);
+    const masked = by(arena === undefined || bytes === this.gathered ? bytes : copied(bytes, arena), arena, later);
+    if (later.strings.length > 0) this.queue.push(later);
+    else {
+      this.give(out, masked);
+      spent?.adopt(arena!);
+    }
   }
 
   /**
@@ -174,7 +216,7 @@ export class JsonMask {
    */
   private wholeUnits(bytes: Buffer, from: number, out: Buffer[]): number {
     this.tentative ??= this.telling();
-    const patch = new Patch(bytes, from);
+    const patch = new Patch(bytes, from, this.spent);
     const cursor = new JsonCursor(bytes, from, bytes.length, true);
     let done = from;
     let mark = patch.mark();
@@ -232,29 +274,42 @@ export class JsonMask {
     if (length > 5) return '';
     const start = end - length;
     if (start >= 0) return bytes.toString('latin1', start, end);
-    const held = Buffer.concat(this.held);
-    return held.toString('latin1', held.length + start) + bytes.toString('latin1', 0, end);
+    const { held, heldLength } = this;
+    return held.toString('latin1', heldLength + start, heldLength) + bytes.toString('latin1', 0, end);
   }
 
   private mayOpenList(): boolean {
     return this.lastKey === 'items' || this.lastKey === 'rows';
   }
 
+  /** What ends here: where it lies, or, where its beginning came before, gathered. */
   private take(bytes: Buffer, from: number, to: number): Buffer {
     const part = bytes.subarray(from, to);
-    if (this.held.length === 0) return part;
-    const whole = Buffer.concat([...this.held, part]);
-    this.held = [];
+    if (this.heldLength === 0) return part;
+    this.keep(part);
+    this.gathered = this.held.subarray(0, this.heldLength);
+    this.lastLength = this.heldLength;
+    this.held = NOTHING;
     this.heldLength = 0;
-    if (whole.length > MAX_UNIT) throw unreadable(`one object has more than ${MAX_UNIT} bytes`);
-    return whole;
+    if (this.gathering !== undefined) this.spent!.adopt(this.gathering);
+    return this.gathered;
   }
 
   private keep(part: Buffer): void {
     if (part.length === 0) return;
-    this.heldLength += part.length;
-    if (this.heldLength > MAX_UNIT) throw unreadable(`one object has more than ${MAX_UNIT} bytes`);
-    this.held.push(part);
+    const length = this.heldLength + part.length;
+    if (length > MAX_UNIT) throw unreadable(`one object has more than ${MAX_UNIT} bytes`);
+    if (length > this.held.length) this.grow(length);
+    part.copy(this.held, this.heldLength);
+    this.heldLength = length;
+  }
+
+  private grow(length: number): void {
+    const guess = this.held.length > 0 ? this.held.length * 2 : Math.min(this.lastLength, MOST_GUESSED);
+    const size = Math.max(length, guess, FIRST_GATHER);
+    const held = this.gathering?.take(size) ?? Buffer.allocUnsafeSlow(size);
+    this.held.copy(held, 0, 0, this.heldLength);
+    this.held = held;
   }
 
   /**
@@ -268,7 +323,7 @@ export class JsonMask {
     if (!this.isList(kind)) return undefined;
     this.mode = 'units';
     this.listKey = this.lastKey;
-    const masked = maskObject(this.plan, whole, { kind: this.hint.kind });
+    const masked = maskObject(this.plan, whole, { kind: this.hint.kind }, this.spent);
     if (this.listKey === 'rows') this.answer.table.begin(whole);
     else if (this.hint.kind === '' && kind !== undefined) this.hint = { ...this.hint, kind: kind.slice(0, -4) };
     return masked.subarray(0, masked.length - LIST_END.length);
@@ -285,26 +340,44 @@ export class JsonMask {
     else if (this.listKey === 'rows') this.give(out, this.answer.table.row(bytes));
     else {
       const { plan, hint } = this;
-      this.mask(out, (later) => maskObject(plan, bytes, later === undefined ? hint : { ...hint, later }));
+      this.mask(out, bytes, (unit, arena, later) =>
+        maskObject(plan, unit, later === undefined ? hint : { ...hint, later }, arena),
+      );
     }
   }
 
   /** An object at the top, or what follows a list's items. */
   private whole(out: Buffer[], bytes: Buffer): void {
     if (this.mode !== 'tail') {
-      this.mask(out, (later) => this.answer.mask(bytes, later));
+      this.mask(out, bytes, (unit, arena, later) => this.answer.mask(unit, later, arena));
       return;
     }
     this.mode = 'head';
     this.lastKey = '';
     const lead = Buffer.from(`{"${this.listKey}":[`);
-    this.give(out, maskObject(this.plan, Buffer.concat([lead, bytes]), this.hint).subarray(lead.length));
+    const tail = Buffer.concat([lead, bytes]);
+    this.give(out, maskObject(this.plan, tail, this.hint, this.spent).subarray(lead.length));
   }
 }
 
 const NOTHING = Buffer.alloc(0);
-const joined = (parts: readonly Buffer[]): Buffer =>
-  parts.length === 0 ? NOTHING : parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+
+function copied(bytes: Buffer, arena: Arena): Buffer {
+  const copy = arena.take(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
+function joined(parts: readonly Buffer[], arena?: Arena): Buffer {
+  if (parts.length <= 1) return parts[0] ?? NOTHING;
+  if (arena === undefined) return Buffer.concat(parts);
+  let size = 0;
+  for (const part of parts) size += part.length;
+  const whole = arena.take(size);
+  let at = 0;
+  for (const part of parts) at += part.copy(whole, at);
+  return whole;
+}
 
 /** What needs no look between strings: white space, colons, numbers, words. */
 const PLAIN = new Uint8Array(256).fill(1);

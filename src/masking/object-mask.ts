@@ -1,4 +1,5 @@
 import { SallyportError } from '../errors.ts';
+import type { Arena } from './arena.ts';
 import { kindOf } from './assignment.ts';
 import { fieldPaths } from './field-paths.ts';
 import {
@@ -39,15 +40,21 @@ export interface ObjectHint {
 
 /** Long strings of an object that wait for their turn, and how the object is had then. */
 export class Later {
+  /** Of the object and what comes of it, until that has been passed on; undefined where both last. */
+  readonly arena: Arena | undefined;
   readonly strings: StringMask[] = [];
   pieces: () => Buffer[] = () => [];
+
+  constructor(arena: Arena | undefined) {
+    this.arena = arena;
+  }
 }
 
 const NOTHING = Buffer.alloc(0);
 /** From here on a string is masked where it stands, and not as a value of its own. */
 const LONG = 512;
 /** From here on it may wait for its turn. */
-const LATER = 32_768;
+export const LATER = 32_768;
 
 const MAX_NESTING = 4;
 const KEYS = new KeyTable();
@@ -61,11 +68,12 @@ const FLAG = /^--?[A-Za-z][A-Za-z0-9-]*$/;
 
 /**
  * Masks one object (or any JSON value).
+ * @param arena of which what is returned may be made
  * @returns the bytes as they should be seen; the same buffer where nothing had to be masked; nothing, where some waits in `later`
  * @throws SallyportError SP_MASKING_UNREADABLE
  */
-export function maskObject(plan: MaskPlan, bytes: Buffer, hint: ObjectHint): Buffer {
-  const patch = new Patch(bytes);
+export function maskObject(plan: MaskPlan, bytes: Buffer, hint: ObjectHint, arena?: Arena): Buffer {
+  const patch = new Patch(bytes, 0, arena);
   const cursor = new JsonCursor(bytes);
   maskValue(plan, patch, cursor, hint);
   if (cursor.peek() !== -1) throw unreadable('something follows its end');
@@ -74,7 +82,9 @@ export function maskObject(plan: MaskPlan, bytes: Buffer, hint: ObjectHint): Buf
     return NOTHING;
   }
   const masked = patch.take(bytes.length);
-  return masked.length === bytes.length && masked.buffer === bytes.buffer ? bytes : masked;
+  // Two buffers may lie in one piece of memory.
+  const { buffer, byteOffset, length } = bytes;
+  return masked.length === length && masked.byteOffset === byteOffset && masked.buffer === buffer ? bytes : masked;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Arena } from './arena.ts';
 import {
   DIGEST_WORDS,
   MARKER,
@@ -23,8 +24,11 @@ export class Patch {
   private blank: number[] = [];
   private sums = NO_SUMS;
   private by: Placeholders | undefined;
+  private readonly arena: Arena | undefined;
 
-  constructor(bytes: Buffer, from = 0) {
+  /** @param arena of which what comes out is made; without one it is its own, and lasts */
+  constructor(bytes: Buffer, from = 0, arena?: Arena) {
+    this.arena = arena;
     this.bytes = bytes;
     this.from = from;
     this.copied = from;
@@ -88,7 +92,7 @@ export class Patch {
     this.parts.push(this.out.subarray(0, this.length));
     this.out = NOTHING;
     this.length = 0;
-    const patch = new Patch(this.bytes, start);
+    const patch = new Patch(this.bytes, start, this.arena);
     this.parts.push({ patch, end });
     return patch;
   }
@@ -148,7 +152,8 @@ export class Patch {
     const need = this.length + more;
     if (need <= this.out.length) return;
     const rest = this.bytes.length - this.copied;
-    const grown = Buffer.allocUnsafeSlow(Math.max(need + Math.ceil(need / 4) + 256, Math.min(rest * 2, need + rest)));
+    const size = Math.max(need + Math.ceil(need / 4) + 256, Math.min(rest * 2, need + rest));
+    const grown = this.arena?.take(size) ?? Buffer.allocUnsafeSlow(size);
     this.out.copy(grown, 0, 0, this.length);
     this.out = grown;
   }

@@ -52,7 +52,7 @@ const generalised = (text: string): Buffer => {
 };
 
 function masked(json: string, pieces: number, sliced: boolean): string {
-  const engine = new JsonMask(plan, { kind: 'ConfigMap' }, sliced);
+  const engine = new JsonMask(plan, { kind: 'ConfigMap' }, { sliced });
   const bytes = Buffer.from(json);
   const out: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += pieces) {
@@ -90,7 +90,7 @@ suite('masking a long string where it stands', () => {
       JSON.stringify({ kind: 'ConfigMap', metadata: { name, uid: name }, data });
     const items = [object('a', { text }), object('b', { small: token }), object('c', { text: 'x'.repeat(4 << 20) })];
     const list = Buffer.from(`{"kind":"ConfigMapList","apiVersion":"v1","metadata":{},"items":[${items.join()}]}`);
-    const engine = new JsonMask(plan, { kind: 'ConfigMap', isList: true }, true);
+    const engine = new JsonMask(plan, { kind: 'ConfigMap', isList: true }, { sliced: true });
     const out: Buffer[] = [];
     const times: number[] = [];
     const timed = (work: () => Buffer): void => {

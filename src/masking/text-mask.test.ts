@@ -203,6 +203,20 @@ suite('masking text', () => {
     );
   });
 
+  test('what is lent may be written over: what waits for the end of its line is a copy', () => {
+    const text = Buffer.from(`first\n${'words '.repeat(9_000)}token: ${token} more\nlast: ${token}`);
+    const by = new TextMask(recognizer, ({ kind }) => `<${kind}>`, { lent: true });
+    const chunk = Buffer.alloc(777);
+    const out: Buffer[] = [];
+    for (let at = 0; at < text.length; at += chunk.length) {
+      const length = text.copy(chunk, 0, at);
+      out.push(Buffer.from(by.write(chunk.subarray(0, length))));
+      chunk.fill('#');
+    }
+    out.push(by.end());
+    assert.equal(Buffer.concat(out).toString('latin1'), mask(text));
+  });
+
   test('a prompt waits for a flush and no longer; a secret typed before it stays masked', () => {
     const by = engine();
     assert.equal(by.write(Buffer.from('root@pod:/# ')).length, 0);

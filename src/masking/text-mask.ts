@@ -23,6 +23,8 @@ const LINE_FEED = 0x0a;
 export interface TextMaskOptions {
   /** Every placeholder is cut or filled up to the length of what it replaces: for text inside a framing that counts bytes. */
   readonly keepLength?: boolean;
+  /** What is written need not outlast the call; what is returned may be a part of it. */
+  readonly lent?: boolean;
 }
 
 /**
@@ -43,8 +45,10 @@ export class TextMask {
   private readonly recognizer: Recognizer;
   private readonly replace: Replace;
   private readonly keepLength: boolean;
+  private readonly lent: boolean;
 
-  constructor(recognizer: Recognizer, replace: Replace, { keepLength = false }: TextMaskOptions = {}) {
+  constructor(recognizer: Recognizer, replace: Replace, { keepLength = false, lent = false }: TextMaskOptions = {}) {
+    this.lent = lent;
     this.recognizer = recognizer;
     this.state = new LineState(recognizer.byName);
     this.replace = replace;
@@ -81,7 +85,7 @@ export class TextMask {
   }
 
   private hold(bytes: Buffer): void {
-    this.pieces.push(bytes);
+    this.pieces.push(this.lent ? Buffer.from(bytes) : bytes);
     this.length += bytes.length;
   }
 

@@ -25,7 +25,8 @@ export function maskedAnswer(
   const media = type.split(';', 1)[0]!.trim().toLowerCase();
   // Errors of a log or a stream are objects as well.
   if (shape !== 'Foreign' && media === 'application/json') {
-    return new MaskedObjects(new JsonMask(plan, hintOf(exchange, table), true), passing, exchange.operation!.verb);
+    const engine = new JsonMask(plan, hintOf(exchange, table), { sliced: true, lent: true });
+    return new MaskedObjects(engine, passing, exchange.operation!.verb);
   }
   if (shape === 'Objects' && media !== '' && media !== 'text/plain') throw unread(`it came as ${media}`);
   // A log that is followed may hold a line that stays unfinished.
@@ -90,7 +91,8 @@ function namesOf({ operation, identity }: Exchange): readonly string[] {
 function textOf(exchange: Exchange, plan: MaskPlan): TextMask {
   const { isResource, resource, subresource, namespace, name, path } = exchange.operation!;
   const object = isResource ? `${resource}/${namespace}/${name}` : path;
-  return new TextMask(plan.recognizer, replacer(plan, object, subresource === '' ? 'text' : subresource));
+  const replace = replacer(plan, object, subresource === '' ? 'text' : subresource);
+  return new TextMask(plan.recognizer, replace, { lent: true });
 }
 
 function unread(why: string): SallyportError {

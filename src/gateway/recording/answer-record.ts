@@ -52,10 +52,13 @@ export class AnswerRecord implements BodyTransform {
   write(chunk: Buffer): Buffer {
     if (chunk.length === 0) return chunk;
     this.#bytes += chunk.length;
-    this.#capture?.add(chunk);
-    if (this.#frames !== undefined) return this.#frame(this.#frames, chunk);
-    if (this.#state === 'Passing') return chunk;
-    this.#hold(chunk);
+    const passes = this.#state === 'Passing' && this.#frames === undefined;
+    // It is lent: what is kept for a line, or until one is kept, is a copy.
+    const own = passes && this.#capture?.wants !== true ? chunk : Buffer.from(chunk);
+    this.#capture?.add(own);
+    if (this.#frames !== undefined) return this.#frame(this.#frames, own);
+    if (passes) return chunk;
+    this.#hold(own);
     if (this.#state === 'Short' && this.#heldBytes > SHORT) this.#start();
     return NOTHING;
   }

@@ -18,7 +18,7 @@ export class BodyCapture {
     this.#most = most;
   }
 
-  /** @param chunk is not changed afterwards by anyone */
+  /** @param chunk of which what is kept is not changed afterwards by anyone: see `wants` */
   add(chunk: Buffer): void {
     this.#bytes += chunk.length;
     if (this.#digest === undefined && this.#bytes > this.#most) {
@@ -34,6 +34,11 @@ export class BodyCapture {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether it keeps a part of what comes next. */
+  get wants(): boolean {
+    return this.#keptBytes < this.#most;
   }
 
   /** Bytes that are kept. */

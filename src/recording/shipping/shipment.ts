@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { pool } from '../buffer-pool.ts';
+import { pool } from '../../buffer-pool.ts';
 import type { Manifest, ManifestSegment } from '../manifest.ts';
 import { layout, segmentName } from '../segment.ts';
 import type { SpooledRecording } from '../spool/spooled-recording.ts';

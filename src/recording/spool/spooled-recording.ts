@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pool } from '../buffer-pool.ts';
+import { pool } from '../../buffer-pool.ts';
 import { Chain, startOf } from '../chain.ts';
 import { countLine, NO_COUNTS } from '../counts.ts';
 import {

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { pool } from '../buffer-pool.ts';
+import { pool } from '../../buffer-pool.ts';
 
 /** A segment as it lies in the spool: its lines, unpacked. */
 export interface SpooledSegment {

@@ -4,8 +4,8 @@ const MOST_KEPT = 16 << 20;
 const SMALL = 8 << 10;
 
 /**
- * Buffers that are used again. A stream that is recorded would else allocate several times its bytes, and V8 collects its whole
- * heap for every 64 MiB of them.
+ * Buffers that are used again. A stream that is recorded, a list that is masked would else allocate several times their bytes, and
+ * V8 collects its whole heap for every 64 MiB of them.
  */
 export class BufferPool {
   readonly #free: Buffer[] = [];
@@ -31,5 +31,5 @@ export class BufferPool {
   }
 }
 
-/** Of this thread: what goes to the spool's files, and what comes from them. */
+/** Of this thread: what goes to the spool's files, and what comes from them; objects that are being masked. */
 export const pool = new BufferPool();
