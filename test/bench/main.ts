@@ -132,4 +132,6 @@ for (const [signal, code] of [
 ] as const) {
   process.once(signal, () => void stopBeds().finally(() => process.exit(code)));
 }
+// Whoever read what is said has gone; the page is still to be written, and what was begun to be ended.
+process.stdout.on('error', () => {});
 process.exitCode = await main();
