@@ -23,8 +23,8 @@ export class BrokenFrame extends Error {
 export function packFrame(lines: Buffer, level: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 };
-  // Node asks the pool once for each chunk of what comes out: mostly the first one holds it all.
-  const chunkSize = Math.max(1 << 14, lines.length >> 2);
+  // Node asks the pool once for each chunk of what comes out, and takes new memory for each: mostly the first one holds it all.
+  const chunkSize = Math.max(1 << 14, lines.length >> 3);
   zstdCompress(lines, { params, pledgedSrcSize: lines.length, chunkSize }, (error, packed) => {
     if (error === null) resolve(packed);
     else reject(error);

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as later } from 'node:timers';
+import { passedOn } from '../short-lived.ts';
 
 /** Bytes waiting in a socket above which the other side is not read. */
 const CONGESTED_AT = 256 * 1024;
@@ -137,6 +138,8 @@ export class Peer {
   #arrived(chunk: Buffer): void {
     this.bytesRead += chunk.length;
     this.#traffic += 1;
+    // The chunk, and the frame that is made of it.
+    passedOn(2 * chunk.length);
     if (this.#ending) return;
     if (this.#handler !== undefined) {
       this.#handler.bytes(chunk);

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { pool } from '../../buffer-pool.ts';
 import {
   type ByteRange,
   type SealedObject,
@@ -192,13 +193,25 @@ async function writeOnce(
   await syncFolder(dirname(path));
 }
 
+/** Bytes that are read at once where a file is only looked at. */
+const READ_BYTES = 256 << 10;
+
 /** The file's size. @throws StorageError where its content is another */
 async function digestOf(path: string, sha256: string, fault: 'Corrupt' | 'Exists' = 'Corrupt'): Promise<number> {
   const digest = createHash('sha256');
   let bytes = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-    digest.update(chunk);
-    bytes += chunk.length;
+  const file = await open(path, 'r');
+  const memory = pool.take(READ_BYTES);
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(memory, 0, memory.length, bytes);
+      if (bytesRead === 0) break;
+      digest.update(memory.subarray(0, bytesRead));
+      bytes += bytesRead;
+    }
+  } finally {
+    await file.close();
+    pool.give(memory);
   }
   if (digest.digest('hex') === sha256) return bytes;
   const what = fault === 'Exists' ? 'is there already with other content' : 'does not hold what was written';
