@@ -6,7 +6,7 @@ import { WriteThrough } from './write-through.ts';
 test('small writes on a disk of this machine are made at once; large ones and other file systems wait in the pool', async (context) => {
   const local = await WriteThrough.on(tmpdir());
   if (!local.allows(100)) return context.skip('the folder for temporary files is on no disk of this machine');
-  assert.deepEqual([local.allows(64 << 10), local.allows((64 << 10) + 1)], [true, false]);
+  assert.deepEqual([local.allows(384 << 10), local.allows((384 << 10) + 1)], [true, false]);
   // procfs stands for whatever is not on the list.
   if (process.platform === 'linux') assert.equal((await WriteThrough.on('/proc')).allows(100), false);
 });

@@ -1,7 +1,10 @@
 import { statfs } from 'node:fs/promises';
 
-/** Larger ones wait in the thread pool, whatever the disk is. */
-const MOST = 64 << 10;
+/**
+ * Larger ones wait in the thread pool, whatever the disk is. What a stream gathers while it waits is less: written at once it takes
+ * a quarter of a millisecond, less than the lines that hold it take to be made.
+ */
+const MOST = 384 << 10;
 /** Milliseconds that a write into the kernel's cache takes at most, the wait for a core included. */
 const SLOW = 20;
 /** Milliseconds for which a disk that was slow is left to the thread pool; a disk that stalled, a hundred times its stall. */
@@ -19,7 +22,7 @@ const LOCAL: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Whether a small write may be made at once, in this thread. Into the kernel's cache it takes some microseconds, where the way
+ * Whether a write may be made at once, in this thread. Into the kernel's cache a small one takes some microseconds, where the way
  * through the thread pool takes a tenth of a request's CPU and, on a busy machine, milliseconds of its time. A disk that
  * is slow holds up this thread once, and is then left to the pool.
  */
