@@ -10,10 +10,12 @@ import { SpoolError } from '../spool/spool-error.ts';
 import type { SpooledRecording } from '../spool/spooled-recording.ts';
 import { type Storage, StorageError } from '../storage/storage.ts';
 import { readManifest } from '../stored-recording.ts';
-import { adopt } from './adoption.ts';
-import { type FoundAnnouncement, readAnnouncement, readAnnouncements, writeAnnouncement } from './announcement.ts';
-import { sealJoint } from './joining.ts';
+import { Adopter } from './adopter.ts';
+import { readAnnouncement } from './announcement.ts';
+import { Joiner } from './joiner.ts';
+import { Presence } from './presence.ts';
 import { keepRemainder } from './remainder.ts';
+import { SealOrder } from './seal-order.ts';
 import { PART_BYTES, Shipment, Superseded, sealRecording } from './shipment.ts';
 
 export interface ShipperOptions {
@@ -90,16 +92,10 @@ export class Shipper {
   readonly #backOff = new BackOff(250, 15_000);
   readonly #tasks = new Map<SpooledRecording, Task>();
   readonly #queue: Task[] = [];
-  readonly #broken = new Set<string>();
-  #announced: ReadonlySet<string> = new Set();
-  #heard = performance.now();
-  #announcing: Promise<void> = Promise.resolve();
-  #sealing: Promise<unknown> = Promise.resolve();
-  #adopting: Promise<void> | undefined;
-  /** Recordings of which a chain ended here; whether it was the last is to be seen. The mark tells a chain that ended meanwhile. */
-  readonly #joining = new Map<string, symbol>();
-  #joinRun: Promise<void> | undefined;
-  #last: Manifest['predecessor'];
+  readonly #order = new SealOrder();
+  readonly #presence: Presence;
+  readonly #joiner: Joiner;
+  readonly #adopter: Adopter;
   #running = 0;
   #pausedUntil = 0;
   #failingSince: number | undefined;
@@ -115,7 +111,37 @@ export class Shipper {
     this.#announceInterval = options.announceInterval ?? 10_000;
     this.#adoptAfter = options.adoptAfter ?? 120_000;
     this.#parallel = options.parallel ?? 4;
-    this.#events = options.events ?? {};
+    const events = options.events ?? {};
+    this.#events = events;
+    const { storage, spool, replica, retention } = options;
+    const order = this.#order;
+    const { signal } = this.#abort;
+    this.#presence = new Presence({
+      ...{ storage, spool, replica, order, signal },
+      trustedFor: this.#adoptAfter / 2,
+      joining: () => this.#joiner.due,
+      onSilence: () => {
+        for (const task of this.#tasks.values()) task.ours = false;
+      },
+    });
+    // The key may be another one by then.
+    const common = { storage, replica, retention, order, signal, key: () => options.key };
+    const announce = (): Promise<void> => this.#presence.announce();
+    this.#joiner = new Joiner({
+      ...common,
+      spool,
+      announce,
+      onJoined: (manifest, sha256) => events.joined?.(manifest, sha256),
+      onFailed: (error) => events.failed?.(error),
+    });
+    this.#adopter = new Adopter({
+      ...common,
+      joiner: this.#joiner,
+      after: this.#adoptAfter,
+      announce,
+      onAdopted: (manifest, sha256, key) => events.adopted?.(manifest, sha256, key),
+      onBroken: (recording, reason) => events.broken?.(recording, reason),
+    });
     options.spool.onStored((recording) => this.flush(recording));
   }
 
@@ -124,8 +150,8 @@ export class Shipper {
     const { storage, replica } = this.#options;
     try {
       const own = await readAnnouncement(storage, layout.announcement(replica), this.#abort.signal);
-      this.#last = own?.lastSealed;
-      for (const name of own?.joining ?? []) this.#joining.set(name, Symbol());
+      this.#order.last = own?.lastSealed;
+      for (const name of own?.joining ?? []) this.#joiner.add(name);
     } catch (error) {
       this.#failed(error as Error);
     }
@@ -134,8 +160,9 @@ export class Shipper {
     this.#timers = [
       setInterval(
         () =>
-          void this.#announce()
-            .then(() => this.#join())
+          void this.#presence
+            .announce()
+            .then(() => this.#joiner.join())
             .catch(() => {}),
         this.#announceInterval,
       ).unref(),
@@ -189,89 +216,19 @@ export class Shipper {
       const aborted = new Promise((resolve) => this.#abort.signal.addEventListener('abort', resolve, { once: true }));
       await Promise.race([this.#changed.promise, aborted]);
     }
-    await this.#join();
-    await this.#announce().catch(() => {});
+    await this.#joiner.join();
+    await this.#presence.announce().catch(() => {});
     clearTimeout(late);
     this.#stopped = true;
     this.#abort.abort();
-    await Promise.allSettled([this.#announcing, this.#adopting, this.#joinRun, this.#sealing]);
+    for (const each of [this.#presence, this.#adopter, this.#joiner, this.#order]) await each.settled();
     while (this.#running > 0) await this.#changed.promise;
     for (const { timer } of this.#tasks.values()) clearTimeout(timer);
   }
 
   /** Seals what replicas left that have not been heard of for long, by the store's clock. @throws StorageError */
   async adoptLost(): Promise<void> {
-    this.#adopting ??= this.#adoptLost().finally(() => {
-      this.#adopting = undefined;
-    });
-    await this.#adopting;
-  }
-
-  async #adoptLost(): Promise<void> {
-    const { storage, replica, key, retention } = this.#options;
-    const { signal } = this.#abort;
-    await this.#announce();
-    const all = await readAnnouncements(storage, signal);
-    const own = all.find((each) => each.replica === replica);
-    if (own === undefined) return;
-    for (const lost of all) {
-      if (lost === own || own.modifiedAt - lost.modifiedAt < this.#adoptAfter) continue;
-      let left = false;
-      for (const name of lost.recordings) {
-        if (this.#broken.has(name)) {
-          left = true;
-          continue;
-        }
-        const adoption = await this.#inTurn(async () => {
-          const done = await adopt(name, { storage, key, replica, retention, predecessor: this.#last, signal });
-          if (done.outcome === 'Sealed') this.#last = { name, sha256: done.sha256 };
-          return done;
-        });
-        if (adoption.outcome === 'Sealed') {
-          this.#events.adopted?.(adoption.manifest, adoption.sha256, layout.manifest(name));
-        } else if (adoption.outcome === 'Broken') {
-          left = true;
-          this.#broken.add(name);
-          this.#events.broken?.(name, adoption.reason);
-        }
-      }
-      await this.#letGo(lost, left);
-    }
-    await this.#join();
-  }
-
-  /**
-   * What a replica that is gone had open is sealed: its word that it has it open goes, and whether it was the last of its recording is
-   * for this replica to see. What could not be sealed stays said.
-   */
-  async #letGo(lost: FoundAnnouncement, left: boolean): Promise<void> {
-    const { storage } = this.#options;
-    const { signal } = this.#abort;
-    const stays = lost.recordings.filter((name) => this.#broken.has(name));
-    if (left && stays.length === lost.recordings.length && (lost.joining ?? []).length === 0) return;
-    for (const name of lost.recordings) {
-      const chain = chainName(name);
-      if (chain !== undefined && !this.#broken.has(name)) this.#joining.set(chain.recording, Symbol());
-    }
-    for (const name of lost.joining ?? [])
-      if (chainName(`${name}.x`)?.recording === name) this.#joining.set(name, Symbol());
-    await this.#announce();
-    // It may have come back meanwhile.
-    const [again] = (await readAnnouncements(storage, signal)).filter((each) => each.key === lost.key);
-    if (again?.modifiedAt !== lost.modifiedAt) return;
-    if (left) {
-      if (layout.announcement(lost.replica) !== lost.key) return;
-      await writeAnnouncement(
-        storage,
-        { replica: lost.replica, recordings: stays, lastSealed: lost.lastSealed },
-        signal,
-      );
-      return;
-    }
-    await storage.remove(lost.key, signal).catch((error: unknown) => {
-      // Another one, who adopted the same, was first.
-      if (!(error instanceof StorageError && error.fault === 'NotFound')) throw error;
-    });
+    await this.#adopter.adoptLost();
   }
 
   #task(recording: SpooledRecording): Task {
@@ -326,7 +283,7 @@ export class Shipper {
     const { name } = recording.identity;
     try {
       // Before its first part is there, another replica must be able to know whose it is.
-      if (!this.#announced.has(name)) await this.#announce();
+      if (!this.#presence.hasSaid(name)) await this.#presence.announce();
       if (!task.ours && (await readManifest(this.#options.storage, name, this.#abort.signal)) !== undefined) {
         if (recording.end === undefined || recording.segments.length > 0)
           throw new Superseded(`${name} is sealed already`);
@@ -346,7 +303,7 @@ export class Shipper {
   async #seal(recording: SpooledRecording): Promise<void> {
     const { storage, spool, key, replica, retention } = this.#options;
     const { identity, sealed, seq, hash, counts, end } = recording;
-    const { manifest, sha256 } = await this.#inTurn(async () => {
+    const { manifest, sha256 } = await this.#order.inTurn(async () => {
       const made: Manifest = {
         format: FORMAT,
         recording: identity,
@@ -358,7 +315,7 @@ export class Shipper {
         counts,
         segments: sealed,
         sealedBy: replica,
-        predecessor: this.#last,
+        predecessor: this.#order.last,
       };
       const file = sealManifest(made, key);
       try {
@@ -370,67 +327,25 @@ export class Shipper {
         if (there === undefined || there.manifest.sealedBy !== replica || there.manifest.hash !== hash) {
           throw new Superseded(error.message, { cause: error });
         }
-        this.#last = { name: identity.name, sha256: there.sha256 };
+        this.#order.last = { name: identity.name, sha256: there.sha256 };
         return there;
       }
       const digest = createHash('sha256').update(file).digest('hex');
-      this.#last = { name: identity.name, sha256: digest };
+      this.#order.last = { name: identity.name, sha256: digest };
       return { manifest: made, sha256: digest };
     });
     this.#tasks.delete(recording);
     const isChain = chainName(identity.name) !== undefined;
     // Before it is let go of here: from then on nobody says any more that it has a chain open.
-    if (isChain) this.#joining.set(recordingOf(identity.name), Symbol());
+    if (isChain) this.#joiner.add(recordingOf(identity.name));
     await spool.remove(recording);
     this.#events.sealed?.(manifest, sha256, layout.manifest(identity.name));
     if (isChain) {
       this.#events.left?.(identity.name);
       // Anew: who looked meanwhile still saw it open here.
-      this.#joining.set(recordingOf(identity.name), Symbol());
-      void this.#join();
+      this.#joiner.add(recordingOf(identity.name));
+      void this.#joiner.join();
     }
-  }
-
-  /**
-   * Seals each recording whose last chain has ended. First this replica says that it has none of it open any more, then it looks who
-   * has: so of two that end at once the second one at least sees that nobody has. Never throws: what fails is tried again.
-   */
-  async #join(): Promise<void> {
-    while (this.#joinRun !== undefined) await this.#joinRun;
-    if (this.#joining.size === 0) return;
-    this.#joinRun = this.#joinAll()
-      .catch((error: unknown) => {
-        if (!this.#abort.signal.aborted) this.#events.failed?.(error as Error);
-      })
-      .finally(() => {
-        this.#joinRun = undefined;
-      });
-    await this.#joinRun;
-  }
-
-  async #joinAll(): Promise<void> {
-    const { storage } = this.#options;
-    const due = [...this.#joining];
-    await this.#announce();
-    const all = await readAnnouncements(storage, this.#abort.signal);
-    for (const [recording, mark] of due) {
-      await this.#joinOne(recording, all);
-      if (this.#joining.get(recording) === mark) this.#joining.delete(recording);
-    }
-  }
-
-  async #joinOne(recording: string, announced: readonly FoundAnnouncement[]): Promise<void> {
-    const open = announced.some(({ recordings }) => recordings.some((name) => isChainOf(name, recording)));
-    // Whoever has one open looks for itself when it has ended, or whoever seals for it.
-    if (open || [...this.#options.spool.recordings].some(({ identity }) => isChainOf(identity.name, recording))) return;
-    const { storage, key, replica, retention } = this.#options;
-    const { signal } = this.#abort;
-    const sealed = await this.#inTurn(async () => {
-      const done = await sealJoint(recording, { storage, key, replica, retention, predecessor: this.#last, signal });
-      if (done !== undefined) this.#last = { name: recording, sha256: done.sha256 };
-      return done;
-    });
-    if (sealed !== undefined) this.#events.joined?.(sealed.manifest, sealed.sha256);
   }
 
   async #superseded(recording: SpooledRecording, reason: Error): Promise<void> {
@@ -445,32 +360,6 @@ export class Shipper {
     } catch (error) {
       this.#failed(error as Error);
     }
-  }
-
-  /** Writes what is open now; those who ask while one is under way wait for the next. */
-  #announce(): Promise<void> {
-    const { storage, replica, spool } = this.#options;
-    const next = this.#announcing
-      .catch(() => {})
-      .then(async () => {
-        const recordings = [...spool.recordings].map(({ identity }) => identity.name);
-        const joining = [...this.#joining.keys()];
-        const said = { replica, recordings, ...(joining.length > 0 && { joining }), lastSealed: this.#last };
-        await writeAnnouncement(storage, said, this.#abort.signal);
-        this.#announced = new Set(recordings);
-        // Silent for so long, this replica may have been taken for gone.
-        if (performance.now() - this.#heard > this.#adoptAfter / 2)
-          for (const task of this.#tasks.values()) task.ours = false;
-        this.#heard = performance.now();
-      });
-    this.#announcing = next;
-    return next;
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#sealing.catch(() => {}).then(work);
-    this.#sealing = next;
-    return next;
   }
 
   #succeeded(): void {
@@ -497,8 +386,4 @@ export class Shipper {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();
   }
-}
-
-function isChainOf(name: string, recording: string): boolean {
-  return name.startsWith(`${recording}.`);
 }
