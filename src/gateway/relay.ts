@@ -29,6 +29,8 @@ export interface BodyTransform {
   /** Of the first stage only: whether what was written wants `step` before anything else is. Never a getter: see `work` below. */
   busy?(): boolean;
   step?(): Buffer;
+  /** What it returned has been passed on: the memory is its own again. A watch may have nothing to say for hours. */
+  passed?(): void;
   /** What is still held when the answer ends. @throws SallyportError when what came cannot be passed on. */
   end(): Buffer;
   /** Called once, before anything else, with ways to pass something on or to fail between two writes. */
@@ -213,6 +215,7 @@ export function relay(
       for (const transform of transforms.slice(from === undefined ? 0 : transforms.indexOf(from) + 1))
         chunk = transform.write(chunk);
       give(chunk);
+      transforms[0]?.passed?.();
     } catch (error) {
       cutOff(error);
     }

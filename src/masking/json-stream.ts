@@ -146,6 +146,11 @@ export class JsonMask {
     return joined(out, this.spent);
   }
 
+  /** What was returned is needed no more: sooner than by the next call. */
+  passed(): void {
+    this.spent?.release();
+  }
+
   /** Whether something waits for `step`. */
   get busy(): boolean {
     return this.queue.length > 0;

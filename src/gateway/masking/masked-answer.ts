@@ -64,6 +64,10 @@ class MaskedObjects implements BodyTransform {
     return this.#engine.step();
   }
 
+  passed(): void {
+    this.#engine.passed();
+  }
+
   end(): Buffer {
     return this.#engine.end();
   }
