@@ -1,7 +1,7 @@
 import type { startAdmission } from './admission/admission.ts';
 import { ConfigurationError, loadConfiguration } from './config/load.ts';
 import type { RunningControllers } from './controller/controllers.ts';
-import { trimHeap } from './heap.ts';
+import { allowHeapToDouble, trimHeap } from './heap.ts';
 import { createLog, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { Checks, listenForProbes, type Note } from './observe/probes.ts';
@@ -45,6 +45,7 @@ export async function runGateway(file: string, checkOnly: boolean, output: Outpu
       const { startGateway } = await import('./gateway/gateway.ts');
       const gateway = await startGateway(configuration, log, VERSION, metrics, readiness);
       running.push(gateway);
+      allowHeapToDouble();
       trimHeap();
       if (configuration.admission !== undefined) {
         const { startAdmission: start } = await import('./admission/admission.ts');

@@ -138,8 +138,8 @@ export class Peer {
   #arrived(chunk: Buffer): void {
     this.bytesRead += chunk.length;
     this.#traffic += 1;
-    // The chunk, what masking holds of it until a line ends, and the frame that is made of it.
-    passedOn(3 * chunk.length);
+    // The chunk, and the frame that is made of it.
+    passedOn(2 * chunk.length);
     if (this.#ending) return;
     if (this.#handler !== undefined) {
       this.#handler.bytes(chunk);
