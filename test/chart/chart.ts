@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
@@ -23,6 +23,7 @@ export interface Manifest {
 }
 
 const home = mkdtempSync(join(tmpdir(), 'sallyport-helm-'));
+process.once('exit', () => rmSync(home, { recursive: true, force: true }));
 
 /** helm with folders of its own, so that nothing of this machine's user matters. */
 export async function runHelm(

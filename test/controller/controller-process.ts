@@ -51,7 +51,12 @@ export class ControllerProcess {
     };
     writeFileSync(join(directory, 'gateway.yaml'), stringify(configuration));
     const process = new ControllerProcess(directory);
-    await process.launch();
+    try {
+      await process.launch();
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
     return process;
   }
 

@@ -119,7 +119,12 @@ export class GatewayProcess {
       replicaOf === undefined,
     );
     if (options.program !== undefined) gateway.program = options.program;
-    await gateway.launch(options.env);
+    try {
+      await gateway.launch(options.env);
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
     return gateway;
   }
 
