@@ -5,7 +5,7 @@ const SMALL = 8 << 10;
 
 /**
  * Buffers that are used again. A stream that is recorded, a list that is masked would else allocate several times their bytes, and
- * V8 collects its whole heap for every 64 MiB of them.
+ * V8 marks its whole heap for some ten megabytes of them.
  */
 export class BufferPool {
   readonly #free: Buffer[] = [];

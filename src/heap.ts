@@ -1,7 +1,15 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
+type Collect = (options: { type: 'minor' } | { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
+
+/** The one way to V8's own collector without a flag on the command line; it is not left lying about. */
+export function collector(): Collect {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as Collect;
+  setFlagsFromString('--no-expose-gc');
+  return collect;
+}
 
 /**
  * Gives back to the system what a start has left behind: V8 keeps the memory of its first seconds (modules, a configuration, every
@@ -9,11 +17,7 @@ type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resor
  * process for 50 ms, so it is for the moment before anybody is served.
  */
 export function trimHeap(): void {
-  // The one way to V8's own collector without a flag on the command line; it is not left lying about.
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as Collect;
-  setFlagsFromString('--no-expose-gc');
-  collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  collector()({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }
 
 /**

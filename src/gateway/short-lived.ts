@@ -1,11 +1,10 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collector } from '../heap.ts';
 
 /** Bytes of buffers that may become garbage before the young generation is swept. */
 const SWEEP_EVERY = 8 << 20;
 
 let sinceSweep = 0;
-let sweep: (() => void) | undefined;
+let collect: ReturnType<typeof collector> | undefined;
 
 /**
  * Tells of buffers that have been passed on. V8 counts their few bytes on its heap and sees no need to sweep, until
@@ -16,13 +15,6 @@ export function passedOn(bytes: number): void {
   sinceSweep += bytes;
   if (sinceSweep < SWEEP_EVERY) return;
   sinceSweep = 0;
-  sweep ??= youngSweep();
-  sweep();
-}
-
-function youngSweep(): () => void {
-  // The one way to V8's collector; the flag adds a global to new contexts only.
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void;
-  return () => collect({ type: 'minor' });
+  collect ??= collector();
+  collect({ type: 'minor' });
 }
