@@ -2,6 +2,7 @@ import type { Spool } from '../spool/spool.ts';
 import type { Storage } from '../storage/storage.ts';
 import { writeAnnouncement } from './announcement.ts';
 import type { SealOrder } from './seal-order.ts';
+import { Turns } from './turns.ts';
 
 export interface PresenceOptions {
   readonly storage: Storage;
@@ -22,7 +23,7 @@ export class Presence {
   readonly #options: PresenceOptions;
   #said: ReadonlySet<string> = new Set();
   #heard = performance.now();
-  #saying: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: PresenceOptions) {
     this.#options = options;
@@ -35,14 +36,12 @@ export class Presence {
 
   /** Writes what is open now; those who ask while one is under way wait for the next. @throws StorageError */
   announce(): Promise<void> {
-    const next = this.#saying.catch(() => {}).then(() => this.#write());
-    this.#saying = next;
-    return next;
+    return this.#turns.inTurn(() => this.#write());
   }
 
   /** Resolves when nothing is under way. */
-  async settled(): Promise<void> {
-    await this.#saying.catch(() => {});
+  settled(): Promise<void> {
+    return this.#turns.settled();
   }
 
   async #write(): Promise<void> {
