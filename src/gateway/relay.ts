@@ -20,7 +20,7 @@ export interface Outcome {
 
 /**
  * Changes an answer as it passes, piece by piece. Memory is lent: what a transform is given is good until it returns, and what it
- * returns, until it is called again. What it keeps it copies, or it would hold what another answer's bytes are by then.
+ * returns, until that has been passed on. What it keeps it copies, or it would hold what another answer's bytes are by then.
  */
 export interface BodyTransform {
   /** The headers as the client gets them. */
@@ -29,7 +29,7 @@ export interface BodyTransform {
   /** Of the first stage only: whether what was written wants `step` before anything else is. Never a getter: see `work` below. */
   busy?(): boolean;
   step?(): Buffer;
-  /** What it returned has been passed on: the memory is its own again. A watch may have nothing to say for hours. */
+  /** Of the first stage only: what it returned has been passed on, the memory is its own again. */
   passed?(): void;
   /** What is still held when the answer ends. @throws SallyportError when what came cannot be passed on. */
   end(): Buffer;

@@ -51,6 +51,7 @@ class Lent {
 
   /** @returns whether there is more to do */
   next(): boolean {
+    this.#engine.passed();
     if (this.#engine.busy) this.#out.push(Buffer.from(this.#engine.step()));
     else {
       const end = Math.min(this.#at + this.#piece, this.#bytes.length);

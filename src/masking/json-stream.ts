@@ -20,8 +20,8 @@ export interface JsonMaskOptions {
   /** Long strings may wait: while `busy`, `step` goes on before anything else is written. */
   readonly sliced?: boolean;
   /**
-   * Memory is used again and again. What is written need not outlast the call, and what is returned lasts until the next one: whoever
-   * keeps it copies it. Without, what was written is not to be changed, and what is returned lasts.
+   * Memory is used again and again. What is written need not outlast the call, and what is returned lasts until `passed`: whoever
+   * keeps it longer copies it. Without, what was written is not to be changed, and what is returned lasts.
    */
   readonly lent?: boolean;
 }
@@ -58,7 +58,7 @@ export class JsonMask {
   private readonly queue: (Later | Buffer | Arena)[] = [];
   /** Of what is gathered. */
   private readonly gathering: Arena | undefined;
-  /** Of what was returned, until the next call. */
+  /** Of what was returned, until it has been passed on. */
   private spent: Arena | undefined;
 
   /** @param hint what was asked for: `Secret` for any answer about secrets, `''` where that is not known */
@@ -78,7 +78,6 @@ export class JsonMask {
    * @throws SallyportError SP_MASKING_UNREADABLE; what was not passed on by then must not be
    */
   write(chunk: Uint8Array): Buffer {
-    this.spent?.release();
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const out: Buffer[] = [];
     let from = 0;
@@ -146,7 +145,7 @@ export class JsonMask {
     return joined(out, this.spent);
   }
 
-  /** What was returned is needed no more: sooner than by the next call. */
+  /** What was returned is needed no more; nothing else has memory used again, so that who forgets it spoils nothing. */
   passed(): void {
     this.spent?.release();
   }
@@ -158,7 +157,6 @@ export class JsonMask {
 
   /** Works on what waits, for less than a millisecond. @returns what is done by that, one piece of it at a time */
   step(): Buffer {
-    this.spent?.release();
     const [first] = this.queue;
     if (first === undefined) return NOTHING;
     if (first instanceof Arena) {
