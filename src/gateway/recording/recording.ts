@@ -1,32 +1,27 @@
-import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { RecordingConfiguration } from '../../config/recording.ts';
 import type { Caller } from '../../identity/caller.ts';
 import type { SecretStore } from '../../identity/session-key.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import type { JointManifest } from '../../recording/joint-manifest.ts';
-import type { RecordingIdentity } from '../../recording/line.ts';
 import type { Manifest } from '../../recording/manifest.ts';
-import { chainName, layout, recordingOf } from '../../recording/segment.ts';
-import type { SessionRecordingStatus } from '../../recording/session-recording.generated.ts';
+import { chainName, recordingOf } from '../../recording/segment.ts';
 import { Shipper } from '../../recording/shipping/shipper.ts';
 import { Siem } from '../../recording/siem/siem.ts';
 import { Spool, type SpoolOptions } from '../../recording/spool/spool.ts';
 import { SpoolLocked } from '../../recording/spool/spool-lock.ts';
 import { checkStorage, openStorage, retentionOf } from '../../recording/storage/open.ts';
 import type { Storage } from '../../recording/storage/storage.ts';
-import { storeIdentity } from '../../recording/store-identity.ts';
-import { readJointManifest, readManifest } from '../../recording/stored-recording.ts';
 import type { Own } from '../../upstream/own.ts';
 import type { Recorder } from '../pipeline.ts';
-import { type IndexedRecording, IndexWriter, MOST_CHAINS_SHOWN } from './index-writer.ts';
+import { IndexWriter } from './index-writer.ts';
+import { knownStore } from './known-store.ts';
 import { GatewayRecorder } from './recorder.ts';
 import { RecordingAccess } from './recording-access.ts';
 import { RecordingReader } from './recording-reader.ts';
 import { Recordings } from './recordings.ts';
+import { replicaOf } from './replica.ts';
+import { finalStatus, indexed, jointStatus } from './sealed-status.ts';
 import { SigningKeys } from './signing-keys.ts';
 
 export const RECORDING_KEYS_SECRET = 'sallyport-recording-keys';
@@ -294,54 +289,6 @@ async function openSpool(options: SpoolOptions): Promise<Spool> {
   }
 }
 
-/** A replica is its spool: the name is kept there, and is another one where the spool is. */
-async function replicaOf(spool: string): Promise<string> {
-  const path = join(spool, 'replica');
-  try {
-    return (await readFile(path, 'utf8')).trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  const host = hostname()
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-    .slice(0, 63);
-  const name = `${host === '' ? 'gateway' : host}-${randomBytes(4).toString('hex')}`;
-  await writeFile(path, `${name}\n`, { mode: 0o600, flush: true });
-  return name;
-}
-
-const ASKED_AGAIN = 30_000;
-
-/**
- * Which store this is, asked of it; kept beside the spool, since a store that is down is no reason to write a session into two
- * recordings. Until it was reached once, it is asked again.
- */
-async function knownStore(storage: Storage, spool: string, log: Logger): Promise<() => string | undefined> {
-  const path = join(spool, 'store');
-  const { locator } = storage;
-  let known = await readFile(path, 'utf8').then(
-    (text) => (text.startsWith(`${locator}\n`) ? text.slice(locator.length + 1).trim() : undefined),
-    () => undefined,
-  );
-  const ask = async (): Promise<void> => {
-    try {
-      known = await storeIdentity(storage, AbortSignal.timeout(5_000));
-      await writeFile(path, `${locator}\n${known}\n`, { mode: 0o600, flush: true });
-    } catch (error) {
-      if (known !== undefined) return;
-      log.warn(
-        { error },
-        'the store does not say which one it is: until it does each replica writes its own recordings',
-      );
-      setTimeout(() => void ask(), ASKED_AGAIN).unref();
-    }
-  };
-  await ask();
-  return () => known;
-}
-
 function storeCondition(shipper: Shipper | undefined): { ok: boolean; message: string } {
   if (shipper === undefined) return { ok: true, message: '' };
   const { failingFor, lastError } = shipper.status;
@@ -350,57 +297,5 @@ function storeCondition(shipper: Shipper | undefined): { ok: boolean; message: s
   return {
     ok: false,
     message: `the store has taken nothing for ${Math.round(failingFor / 1_000)} s: ${lastError?.message ?? ''}`,
-  };
-}
-
-function indexed(manifest: JointManifest): IndexedRecording {
-  const { recording, counts, lines, chains } = manifest;
-  return { identity: { ...recording, replica: chains[0]!.replica }, counts, seq: lines, hash: '' };
-}
-
-async function jointStatus(storage: Storage, manifest: JointManifest, sha256: string): Promise<SessionRecordingStatus> {
-  const { recording, state, counts, lines, chains, endTime, reason, number } = manifest;
-  const stored = await readJointManifest(storage, recording.name, number);
-  return {
-    phase: state === 'Complete' ? 'Sealed' : 'Incomplete',
-    counts,
-    lines,
-    // Of more than an object should name none is named: the manifest has them all.
-    chains: chains.length > MOST_CHAINS_SHOWN ? NONE : Object.fromEntries(chains.map(shown)),
-    seals: number,
-    location: locationOf(storage, recording.name),
-    endTime,
-    reason,
-    ...(stored !== undefined && {
-      signature: { keyID: stored.keyID, value: stored.signature, manifestSHA256: sha256 },
-    }),
-  };
-}
-
-/** In a merge patch: what is there goes. */
-const NONE = null as unknown as NonNullable<SessionRecordingStatus['chains']>;
-
-function shown({ name, replica, lines, hash, counts }: JointManifest['chains'][number]) {
-  return [name, { replica, lines, chainHead: hash, counts }] as const;
-}
-
-function locationOf(storage: Storage, name: string): string {
-  return `${storage.locator.replace(/\?.*$/, '').replace(/\/$/, '')}/${layout.recording(name)}`;
-}
-
-async function finalStatus(storage: Storage, manifest: Manifest, sha256: string): Promise<SessionRecordingStatus> {
-  const { name }: RecordingIdentity = manifest.recording;
-  const stored = await readManifest(storage, name);
-  return {
-    phase: manifest.state === 'Complete' ? 'Sealed' : 'Incomplete',
-    counts: manifest.counts,
-    lines: manifest.lines,
-    chainHead: manifest.hash,
-    location: locationOf(storage, name),
-    endTime: manifest.endTime,
-    reason: manifest.reason,
-    ...(stored !== undefined && {
-      signature: { keyID: stored.keyID, value: stored.signature, manifestSHA256: sha256 },
-    }),
   };
 }
