@@ -28,7 +28,7 @@ export class JsonCursor {
   from = 0;
   to = 0;
   escaped = false;
-  private readonly end: number;
+  readonly end: number;
   private readonly goesOn: boolean;
   private depth = 0;
 
@@ -68,6 +68,24 @@ export class JsonCursor {
     this.escaped = false;
     this.to = this.closing(this.from);
     this.at = this.to + 1;
+  }
+
+  /**
+   * Moves behind the string that is just this, as `read` would.
+   * @param content of a string that was read before, so that the quote behind it is the one that ends it
+   * @returns whether it stood there; else nothing is moved but white space passed
+   */
+  expect(content: Uint8Array): boolean {
+    if (this.peek() !== 0x22) return false;
+    const { bytes } = this;
+    const from = this.at + 1;
+    const to = from + content.length;
+    if (to >= this.end || bytes[to] !== 0x22) return false;
+    for (let i = 0; i < content.length; i++) if (bytes[from + i] !== content[i]) return false;
+    this.from = from;
+    this.to = to;
+    this.at = to + 1;
+    return true;
   }
 
   /** @returns the content's range, without the quotes */

@@ -1,5 +1,11 @@
 import type { KeywordCheck } from './keyword-check.ts';
 
+/** Bytes of one of four stretches that are read side by side: short, since what lies behind a keyword is read again. */
+const STRETCH = 256;
+const STRETCHES = 4 * STRETCH;
+/** Bytes of a string that are looked at one by one. */
+const NEAR = 256;
+
 /**
  * One pass over bytes for all keywords at once (Aho–Corasick, as a table): letters match in either case, `0` in a keyword
  * stands for any digit. What it does not find, no expression is tried on.
@@ -13,7 +19,8 @@ export class KeywordGate {
   private readonly accepting: number;
   private readonly outputs: readonly (readonly number[])[];
   private readonly lengths: readonly number[];
-
+  /** Of the longest keyword: by so many bytes a state is told, whatever stood before them. */
+  private readonly longest: number;
   private readonly checks: readonly (KeywordCheck | undefined)[];
 
   /** @param checks for each keyword: what must hold around it for it to count */
@@ -21,6 +28,7 @@ export class KeywordGate {
     this.checks = checks;
     this.width = this.classify(keywords);
     this.lengths = keywords.map((keyword) => keyword.length);
+    this.longest = Math.max(0, ...this.lengths);
     const built = build(keywords, this.classes, this.width);
     if (built.next.length > 65_000) throw new Error('too many keywords for one gate');
     // States that end a keyword are numbered last.
@@ -70,11 +78,46 @@ export class KeywordGate {
 
   /** The last byte of the first keyword that its check lets pass; `end` where there is none. */
   first(bytes: Uint8Array, start: number, end: number): number {
-    const { classes, table, accepting } = this;
+    const { classes, table, accepting, longest } = this;
     let state = 0;
-    for (let i = start; i < end; i++) {
-      state = table[state + classes[bytes[i]!]!]!;
-      if (state >= accepting && this.passes(state, bytes, i, start, end)) return i;
+    let at = start;
+    // A state waits for the one before it, byte by byte: four stretches side by side, which do not wait for each other, take half
+    // the time. Each begins as many bytes early as its first state depends on.
+    while (end - at >= STRETCHES && longest < STRETCH) {
+      const second = at + STRETCH;
+      const third = second + STRETCH;
+      const fourth = third + STRETCH;
+      let b = 0;
+      let c = 0;
+      let d = 0;
+      for (let i = -longest; i < 0; i++) {
+        b = table[b + classes[bytes[second + i]!]!]!;
+        c = table[c + classes[bytes[third + i]!]!]!;
+        d = table[d + classes[bytes[fourth + i]!]!]!;
+      }
+      let i = 0;
+      for (; i < STRETCH; i++) {
+        state = table[state + classes[bytes[at + i]!]!]!;
+        b = table[b + classes[bytes[second + i]!]!]!;
+        c = table[c + classes[bytes[third + i]!]!]!;
+        d = table[d + classes[bytes[fourth + i]!]!]!;
+        if (state < accepting && b < accepting && c < accepting && d < accepting) continue;
+        if (state >= accepting && this.passes(state, bytes, at + i, start, end)) return at + i;
+        if (b >= accepting && this.passes(b, bytes, second + i, start, end)) break;
+        if (c >= accepting && this.passes(c, bytes, third + i, start, end)) break;
+        if (d >= accepting && this.passes(d, bytes, fourth + i, start, end)) break;
+      }
+      if (i < STRETCH) {
+        // One lies ahead, and may not be the first.
+        at += i + 1;
+        break;
+      }
+      state = d;
+      at += STRETCHES;
+    }
+    for (; at < end; at++) {
+      state = table[state + classes[bytes[at]!]!]!;
+      if (state >= accepting && this.passes(state, bytes, at, start, end)) return at;
     }
     return end;
   }
@@ -88,6 +131,26 @@ export class KeywordGate {
       if (state >= accepting && this.passes(state, bytes, i, start, end)) return true;
     }
     return false;
+  }
+
+  /**
+   * The quote that ends a short string of JSON whose content begins at `start`, if no keyword is in it that its check lets pass; -1
+   * where there is one, an escape or a control character, or no quote is near: then it is to be read. What both take is one pass.
+   */
+  quietEnd(bytes: Uint8Array, start: number, end: number): number {
+    const { classes, table, accepting } = this;
+    const near = start + NEAR < end ? start + NEAR : end;
+    let state = 0;
+    let met = false;
+    for (let i = start; i < near; i++) {
+      const c = bytes[i]!;
+      if (c === 0x22) return met && this.touches(bytes, start, i) ? -1 : i;
+      if (c === 0x5c || c < 0x20) return -1;
+      state = table[state + classes[c]!]!;
+      // What its check says depends on where the string ends.
+      if (state >= accepting) met = true;
+    }
+    return -1;
   }
 
   private passes(state: number, bytes: Uint8Array, last: number, start: number, end: number): boolean {

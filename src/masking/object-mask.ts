@@ -114,6 +114,7 @@ class ObjectMask {
   private readonly paths: KnownPath[];
   private known = 0;
   private readonly idle: boolean;
+  private readonly byName: boolean;
   private readonly exempt: boolean;
 
   constructor(wide: MaskPlan, patch: Patch, cursor: JsonCursor, hint: ObjectHint) {
@@ -136,6 +137,7 @@ class ObjectMask {
     this.exempt = plan === undefined;
     this.plan = plan ?? wide;
     this.idle = this.plan.recognizer.idle;
+    this.byName = this.plan.recognizer.byName;
     this.paths = [this.plan.placeholders.paths];
     this.root = fieldPaths(this.plan, this.kind);
   }
@@ -152,6 +154,11 @@ class ObjectMask {
   run(): void {
     if (this.exempt) this.cursor.pass();
     else this.value(this.root, undefined, NO_KEY);
+  }
+
+  /** Whether a string is nothing but what detectors look at. */
+  private get readsPlain(): boolean {
+    return !this.idle && this.hint.release === undefined && this.kind !== 'ConfigMap';
   }
 
   private get head(): ObjectHead {
@@ -171,9 +178,16 @@ class ObjectMask {
   private value(state: PathState<FieldMask>, field: FieldMask | undefined, beside: Key): boolean {
     const { cursor } = this;
     const c = cursor.peek();
-    if (c === 0x7b) return this.members(state, field);
+    if (c === 0x7b) return this.members(state, field, beside);
     if (c === 0x5b) return this.items(state, field, beside);
     if (c === 0x22) {
+      if (field === undefined && this.readsPlain && (beside.named === 'none' || !this.byName)) {
+        const quote = this.plan.recognizer.quietEnd(this.bytes, cursor.at + 1, cursor.end);
+        if (quote !== -1) {
+          cursor.at = quote + 1;
+          return true;
+        }
+      }
       cursor.read();
       return this.string(cursor.from, cursor.to, cursor.escaped, field, beside);
     }
@@ -187,19 +201,29 @@ class ObjectMask {
     return true;
   }
 
-  private members(state: PathState<FieldMask>, field: FieldMask | undefined): boolean {
+  /** @param above whose value the object is */
+  private members(state: PathState<FieldMask>, field: FieldMask | undefined, above: Key): boolean {
     const { cursor, path, bytes } = this;
     const depth = path.length;
     const inMetadata = field === undefined && depth > 0 && path[depth - 1] === 'metadata';
     let label = NO_KEY;
     let kept = 0;
     let comma = -1;
+    let before: Key | undefined;
     cursor.enter();
     if (cursor.empty(0x7d)) return true;
     for (;;) {
-      cursor.read();
+      const guess = KEYS.at(before === undefined ? above.below : before.behind);
+      let member: Key;
+      if (guess !== undefined && cursor.expect(guess.bytes)) member = guess;
+      else {
+        cursor.read();
+        member = KEYS.read(bytes, cursor.from, cursor.to);
+        if (before === undefined) above.below = member.slot;
+        else before.behind = member.slot;
+      }
+      before = member;
       const start = cursor.from - 1;
-      const member = KEYS.read(bytes, cursor.from, cursor.to);
       cursor.colon();
       path.push(member.name);
       if (depth === 0) this.atTop(member);
@@ -309,10 +333,10 @@ class ObjectMask {
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
     if (this.kind === 'ConfigMap' && this.isRelease(start)) return this.configMapRelease(start, end);
-    if (end - start >= LONG && (name.named === 'none' || !this.plan.recognizer.byName)) {
+    if (end - start >= LONG && (name.named === 'none' || !this.byName)) {
       return this.longString(start, end, escaped);
     }
-    const quiet = !escaped && (name.named === 'none' || !this.plan.recognizer.byName);
+    const quiet = !escaped && (name.named === 'none' || !this.byName);
     if (quiet && !this.plan.recognizer.mayHold(bytes, start, end)) return true;
     const raw = bytes.toString('latin1', start, end);
     const masked = this.inspected(escaped ? readJsonString(raw) : raw, name, undefined);
@@ -351,7 +375,7 @@ class ObjectMask {
   private inspected(text: string, name: Key, at: string | undefined): string | undefined {
     const { plan } = this;
     const replace: Replace = (finding, value) => replacer(plan, this.object, at ?? this.pathText())(finding, value);
-    const named = plan.recognizer.byName ? name.named : 'none';
+    const named = this.byName ? name.named : 'none';
     if (named !== 'none' && !holdsMarker(text) && isPlausible(text, named) && !/[\n{]/.test(text)) {
       return replace({ start: 0, end: text.length, kind: kindOf(named) }, text);
     }

@@ -134,6 +134,16 @@ export class Recognizer {
   }
 
   /**
+   * The quote that ends the string of JSON whose content begins at `start`, where it is short, plain, and could hold nothing; -1
+   * where it has to be read.
+   */
+  quietEnd(bytes: Uint8Array, start: number, end: number): number {
+    if (this.ungated.length > 0) return -1;
+    const to = this.gate.quietEnd(bytes, start, end);
+    return this.decodes && to - start >= 16 && hasLongRun(bytes, start, to) ? -1 : to;
+  }
+
+  /**
    * @param text one character a byte
    * @param bytes the same text
    */
