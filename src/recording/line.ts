@@ -160,8 +160,8 @@ export interface RecordedBody {
   readonly contentType: string;
   /** Of the whole body, also where not all of it is kept. */
   readonly bytes: number;
-  /** Hex, of the whole body as it passed. */
-  readonly sha256: string;
+  /** Hex, of the whole body as it passed, where not all of it is kept: what is kept the line's own hash covers. */
+  readonly sha256?: string | undefined;
   /** Only the beginning is kept. */
   readonly truncated?: true | undefined;
   /** `base64` where the bytes are no UTF-8. */

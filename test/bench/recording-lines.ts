@@ -152,7 +152,6 @@ function append(recording: SpooledRecording): Promise<void> {
     responseBody: {
       contentType: 'application/json',
       bytes: 260,
-      sha256: '0'.repeat(64),
       data: `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"small","uid":"${randomUUID()}"},"data":{"greeting":"hello"}}`,
     },
     bytes: { request: 0, response: 260 },

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash, type Hash, hash } from 'node:crypto';
 import { encodeData, type RecordedBody } from '../../recording/line.ts';
 
-/** Keeps the beginning of a body as it passes, and the length and SHA-256 of all of it. */
+/** Keeps the beginning of a body as it passes, its length, and the SHA-256 of all of it where that is more. */
 export class BodyCapture {
   readonly #contentType: string;
   readonly #most: number;
@@ -50,10 +50,11 @@ export class BodyCapture {
     const kept = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept);
     const truncated = this.#bytes > kept.length;
     const known = { contentType: this.#contentType.slice(0, 200), bytes: this.#bytes };
+    if (kept.length > 0 && !truncated) return { ...known, ...encodeData(kept, isUtf8(kept)) };
     const sha256 = this.#digest?.digest('hex') ?? hash('sha256', kept, 'hex');
     const whole = { ...known, sha256, ...(truncated && { truncated }) };
     if (kept.length === 0) return whole;
-    const text = truncated ? wholeCharacters(kept) : kept;
+    const text = wholeCharacters(kept);
     return { ...whole, ...encodeData(text, isUtf8(text)) };
   }
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { escapeLine } from '../../errors.ts';
 import { decodeData, type EventLine, type RecordedBody } from '../line.ts';
 import { recordingOf } from '../segment.ts';
@@ -147,14 +148,19 @@ function* entry(
 function* body(what: string, recorded: RecordedBody | undefined, bodyBytes: number): Generator<string> {
   if (recorded === undefined) return;
   if (recorded.data === undefined) {
-    yield `    ${what}: ${recorded.bytes} B, not kept (SHA-256 ${escapeLine(recorded.sha256)})\n`;
+    yield `    ${what}: ${recorded.bytes} B, not kept (SHA-256 ${escapeLine(recorded.sha256 ?? 'unknown')})\n`;
     return;
   }
   if (recorded.encoding === 'base64') {
-    yield `    ${what}: ${recorded.bytes} B that are no text (SHA-256 ${escapeLine(recorded.sha256)})\n`;
+    yield `    ${what}: ${recorded.bytes} B that are no text (SHA-256 ${escapeLine(digestOf(recorded))})\n`;
     return;
   }
   yield* block(what, recorded.data.slice(0, bodyBytes), recorded.bytes);
+}
+
+/** Of the whole body: where all of it is kept, it is not written down beside it. */
+function digestOf(recorded: RecordedBody): string {
+  return recorded.sha256 ?? hash('sha256', decodeData(recorded), 'hex');
 }
 
 /** Every line of it begins as no line of ours does. */
