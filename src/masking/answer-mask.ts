@@ -2,7 +2,8 @@ import type { Arena } from './arena.ts';
 import { JsonCursor, type Span, unreadable } from './json-cursor.ts';
 import { readJsonString } from './json-string.ts';
 import type { MaskPlan } from './mask-plan.ts';
-import { type Later, maskObject, type ObjectHint } from './object-mask.ts';
+import type { Later, ObjectHint } from './object-hint.ts';
+import { maskObject } from './object-mask.ts';
 import { maskStatus, type StatusHint } from './status-mask.ts';
 import { type TableHint, TableMask } from './table-mask.ts';
 

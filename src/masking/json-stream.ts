@@ -3,7 +3,9 @@ import { Arena } from './arena.ts';
 import { INCOMPLETE, JsonCursor, unreadable } from './json-cursor.ts';
 import { isEscaped } from './line-form.ts';
 import type { Masked, MaskPlan } from './mask-plan.ts';
-import { LATER, Later, maskObject, maskValue } from './object-mask.ts';
+import { Later } from './object-hint.ts';
+import { maskObject, maskValue } from './object-mask.ts';
+import { LATER } from './object-text.ts';
 import { Patch } from './patch.ts';
 
 /** What one object may have in bytes; the API server's own limit is near 1.5 MiB. */
