@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { trimHeap } from './heap.ts';
+import { free, trimHeap } from './heap.ts';
 
 test('what nobody holds is given back, what somebody holds stays, and no collector is left for others to call', async () => {
   const kept = Array.from({ length: 1_000 }, (_, index) => ({ index }));
@@ -45,4 +45,20 @@ test('buffers of less than the heap, used and let go, have it marked no more', (
     Number(execFileSync(process.execPath, ['--input-type=module', '-e', program, bound], { encoding: 'utf8' }));
   assert.ok(majors('by itself') > 0, 'the premise: V8 by itself does');
   assert.equal(majors('doubled'), 0);
+});
+
+test('what is given back is gone for whoever still looks at it, and counts no more', () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const large = Buffer.alloc(64 << 20, 1);
+  const view = large.subarray(10);
+  assert.ok(process.memoryUsage().arrayBuffers - before >= 64 << 20);
+  free(large);
+  assert.equal(large.length + view.length, 0);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 32 << 20);
+});
+
+test('a small buffer shares its memory with others, and stays', () => {
+  const [one, other] = [Buffer.from('one'), Buffer.from('other')];
+  free(one);
+  assert.equal(`${one} ${other} ${Buffer.from('another')}`, 'one other another');
 });

@@ -153,6 +153,6 @@ function folderOf(folder: string): RecordingFiles {
   return {
     name: basename(path),
     list: async () => filesBelow(path),
-    read: (file) => createReadStream(join(path, file), { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>,
+    read: (file) => createReadStream(join(path, file), { highWaterMark: 256 << 10 }) as AsyncIterable<Buffer>,
   };
 }

@@ -7,6 +7,8 @@ import { CommandError, type CommandIO } from './command-io.ts';
 import { storedFiles } from './recording-store.ts';
 import type { VerifyAnswer, VerifyTask } from './verify-thread.ts';
 
+/** Recordings that are read at once where there is one thread: one is hashed while others come from the store, and are unpacked. */
+const AHEAD = 3;
 /** From so many recordings a thread on, one more is worth its start. */
 const A_THREAD = 8;
 const MOST_THREADS = 8;
@@ -41,9 +43,25 @@ export async function* verifyEach(
     }
     return;
   }
-  for (const name of names) {
+  const verified = async (name: string): Promise<VerifyReport> => {
     const files = await storedFiles(storage, name);
-    yield files === undefined ? missing(name, storage) : await verifyStored(files, (id) => keys.get(id));
+    return files === undefined ? missing(name, storage) : await verifyStored(files, (id) => keys.get(id));
+  };
+  const ahead: Promise<VerifyReport>[] = [];
+  const begin = (name: string | undefined): void => {
+    if (name === undefined) return;
+    const report = verified(name);
+    // Whoever comes to it is told.
+    report.catch(() => {});
+    ahead.push(report);
+  };
+  try {
+    for (let next = 0; next < names.length + AHEAD; next += 1) {
+      begin(names[next]);
+      if (next >= AHEAD - 1 && ahead.length > 0) yield await ahead.shift()!;
+    }
+  } finally {
+    await Promise.allSettled(ahead);
   }
 }
 

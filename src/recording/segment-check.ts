@@ -1,3 +1,4 @@
+import { free } from '../heap.ts';
 import { lineHash, splitLine } from './chain.ts';
 import type { Findings } from './finding.ts';
 import { FORMAT, type RecordingIdentity, type SegmentLine } from './line.ts';
@@ -7,6 +8,10 @@ import { BrokenFrame, frames, MAX_FRAME, unpackFrame } from './zstd-frames.ts';
 
 const NEWLINE = 0x0a;
 const STAGE = '"stage":"';
+const COMPLETE = Buffer.from(`${STAGE}ResponseComplete"`);
+const BEFORE_STAGE = Buffer.from(STAGE);
+/** A line's first bytes, in which its stage stands. */
+const HEAD = 180;
 const AUDIT_ID = '"auditID":"';
 
 /**
@@ -58,7 +63,10 @@ export class SegmentCheck {
     let rest: Buffer = Buffer.alloc(0);
     const take = (unpacked: Buffer): void => {
       this.bytes += unpacked.length;
-      rest = this.#lines(rest.length === 0 ? unpacked : Buffer.concat([rest, unpacked]), number, predecessor);
+      // What is left over is a copy: the memory of a frame is given back when its lines are read.
+      rest = Buffer.from(
+        this.#lines(rest.length === 0 ? unpacked : Buffer.concat([rest, unpacked]), number, predecessor),
+      );
       if (rest.length <= MAX_FRAME) return;
       this.#note(`a line of more than ${MAX_FRAME} bytes`);
       rest = Buffer.alloc(0);
@@ -83,7 +91,9 @@ export class SegmentCheck {
 
   async #unpacked(lines: Promise<Buffer>, take: (unpacked: Buffer) => void): Promise<void> {
     try {
-      take(await lines);
+      const unpacked = await lines;
+      take(unpacked);
+      free(unpacked);
     } catch (error) {
       if (!(error instanceof BrokenFrame)) throw error;
       this.#broken(error, take);
@@ -168,13 +178,20 @@ export class SegmentCheck {
 
   /** Which requests are under way, from the bytes alone: reading the JSON of every line would cost ten times the hash. */
   #track(line: Buffer): void {
-    const head = line.toString('latin1', 0, 180);
+    // Nothing is open that could end: so it is where reads follow each other.
+    if (this.open.size === 0 && isComplete(line.subarray(0, HEAD))) return;
+    const head = line.toString('latin1', 0, HEAD);
     const id = member(head, AUDIT_ID);
     const stage = member(head, STAGE);
     if (id === undefined || stage === undefined) return;
     if (stage === 'ResponseComplete') this.open.delete(id);
     else this.open.add(id);
   }
+}
+
+function isComplete(head: Buffer): boolean {
+  const at = head.indexOf(BEFORE_STAGE);
+  return at !== -1 && COMPLETE.equals(head.subarray(at, at + COMPLETE.length));
 }
 
 function misplaced(seq: number, last: number): string {

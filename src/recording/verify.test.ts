@@ -61,6 +61,20 @@ test('a recording as it was written is sound', async () => {
   assert.equal(report.unknownOutcomes, 0);
 });
 
+test('lines that are cut by the ends of frames are read as they are', async () => {
+  const { files } = await sampleRecording(key, { segments: 1, requests: 200 });
+  const [name] = files.keys();
+  const lines = await unpacked(files.get(name!)!);
+  const frames: Buffer[] = [];
+  // Large enough that each has memory of its own, which is given back when it has been read.
+  for (let at = 0; at < lines.length; at += 70_001) frames.push(await packFrame(lines.subarray(at, at + 70_001), 3));
+  assert.ok(frames.length > 3);
+  const report = await verify(new Map([...files, [name!, Buffer.concat(frames)]]));
+  const whats = report.findings.map(({ what }) => what);
+  assert.equal(whats.length, 1);
+  assert.match(whats[0]!, /not the one that the manifest names .*though its lines are/);
+});
+
 test('a line is what a newline ends: whatever is in it, it stays one, and its hash is over its very bytes', () => {
   const chain = new Chain(0, startOf('a'));
   const data = 'x\n\r\u2028\u0000\ud800ä"\\';

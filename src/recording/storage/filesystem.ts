@@ -104,7 +104,7 @@ export class FilesystemStorage implements Storage {
     const { offset, length } = range;
     if (length === 0) return;
     const end = length === undefined ? undefined : offset + length - 1;
-    const stream = createReadStream(this.#path(key), { start: offset, end, highWaterMark: 1 << 20 });
+    const stream = createReadStream(this.#path(key), { start: offset, end, highWaterMark: 256 << 10 });
     try {
       for await (const chunk of stream) yield chunk as Buffer;
     } catch (error) {
