@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { free } from '../heap.ts';
 import { splitLine } from './chain.ts';
 import { parseEnvelope } from './envelope.ts';
 import { type JointManifest, parseJointManifest } from './joint-manifest.ts';
@@ -161,7 +162,8 @@ export async function* chainLines(
         yield parsed(lines.subarray(from, end), key);
         from = end + 1;
       }
-      rest = lines.subarray(from);
+      rest = Buffer.from(lines.subarray(from));
+      free(unpacked);
     }
     if (rest.length > 0) throw new Error(`${key} does not end with a line`);
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { free } from '../../heap.ts';
 import { lineHash, splitLine, startOf } from '../chain.ts';
 import { countLine, NO_COUNTS } from '../counts.ts';
 import { FORMAT, type Line, type RecordingCounts, type RecordingIdentity, type SegmentLine } from '../line.ts';
@@ -122,6 +123,7 @@ class ChainWalk {
         from = end + 1;
       }
       if (from !== lines.length) throw new Error(`${segmentName(number)}: a part does not end with a line`);
+      free(lines);
     }
     if (this.seq < firstSeq) return undefined;
     const sha256 = digest.digest('hex');

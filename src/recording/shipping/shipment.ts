@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { pool } from '../../buffer-pool.ts';
+import { free } from '../../heap.ts';
 import type { Manifest, ManifestSegment } from '../manifest.ts';
 import { layout, segmentName } from '../segment.ts';
 import type { SpooledRecording } from '../spool/spooled-recording.ts';
@@ -131,6 +132,8 @@ export class Shipment {
       progress.digest.update(frame);
       progress.packed += frame.length;
       progress.raw += lines.length;
+      pool.give(here);
+      free(lines);
     }
     progress.parts = parts.length;
     progress.seq = parts.at(-1)!.lastSeq;
