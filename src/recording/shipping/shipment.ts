@@ -11,7 +11,7 @@ import { frames, packFrame, unpackFrame } from '../zstd-frames.ts';
 /** Bytes of lines that wait for the store from which on a part is sent at once. */
 export const PART_BYTES = 1 << 20;
 /** Bytes of lines in one part at most, unless a single line is longer: what piled up goes in fewer of them. */
-const MOST_IN_PART = 4 << 20;
+export const MOST_IN_PART = 4 << 20;
 /** Of zstd. By level 3 lines of events are no smaller, and take twice the time. */
 const LEVEL = 1;
 const NEWLINE = 0x0a;

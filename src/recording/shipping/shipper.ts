@@ -16,7 +16,7 @@ import { Joiner } from './joiner.ts';
 import { Presence } from './presence.ts';
 import { keepRemainder } from './remainder.ts';
 import { SealOrder } from './seal-order.ts';
-import { PART_BYTES, Shipment, Superseded, sealRecording } from './shipment.ts';
+import { MOST_IN_PART, PART_BYTES, Shipment, Superseded, sealRecording } from './shipment.ts';
 
 export interface ShipperOptions {
   readonly spool: Spool;
@@ -71,11 +71,19 @@ interface Task {
   /** Nobody else has sealed it while this replica could not be heard. */
   ours: boolean;
   timer: NodeJS.Timeout | undefined;
+  /** When the timer is due, and before when a part is not worth its way, of a clock that never jumps. */
+  due: number;
+  restsUntil: number;
   queued: boolean;
   running: boolean;
 }
 
 const LOST_TRIED_AGAIN = 30_000;
+/**
+ * Milliseconds from one part of a recording to the next, unless that one is as large as a part may be: what streams would else go in
+ * parts of a megabyte, each with a request or two flushes of its own.
+ */
+const REST = 200;
 
 /**
  * Carries what the spool holds to the store: in parts while recordings are open, sealed with their manifest when they have ended.
@@ -175,9 +183,23 @@ export class Shipper {
     if (!this.#started || this.#stopped) return;
     const task = this.#task(recording);
     if (task.queued || task.running) return;
-    const urgent = recording.segments[0]?.closed === true || task.shipment.unshipped >= PART_BYTES;
+    const { unshipped } = task.shipment;
+    const urgent = recording.segments[0]?.closed === true || unshipped >= MOST_IN_PART;
     if (urgent || recording.end !== undefined) this.#enqueue(task);
-    else task.timer ??= setTimeout(() => this.#enqueue(task), this.#partInterval).unref();
+    else this.#later(task, unshipped >= PART_BYTES ? task.restsUntil - performance.now() : this.#partInterval);
+  }
+
+  /** Sends it after so many milliseconds, if not before. */
+  #later(task: Task, milliseconds: number): void {
+    if (milliseconds <= 0) {
+      this.#enqueue(task);
+      return;
+    }
+    const due = performance.now() + milliseconds;
+    if (task.timer !== undefined && task.due <= due) return;
+    clearTimeout(task.timer);
+    task.due = due;
+    task.timer = setTimeout(() => this.#enqueue(task), milliseconds).unref();
   }
 
   /** Resolves when the store has all that is written of a recording now. @throws SpoolError `Slow` when it does not take it in time */
@@ -244,7 +266,7 @@ export class Shipper {
           this.#events.shipped?.(bytes);
         },
       });
-      task = { shipment, ours: false, timer: undefined, queued: false, running: false };
+      task = { shipment, ours: false, timer: undefined, due: 0, restsUntil: 0, queued: false, running: false };
       this.#tasks.set(recording, task);
     }
     return task;
@@ -267,6 +289,7 @@ export class Shipper {
       if (task === undefined) return;
       task.queued = false;
       task.running = true;
+      task.restsUntil = performance.now() + REST;
       this.#running += 1;
       void this.#run(task).finally(() => {
         task.running = false;
