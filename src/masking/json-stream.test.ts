@@ -58,6 +58,20 @@ suite('masking JSON', () => {
     );
   });
 
+  test('JSON in a long string is read as JSON, whatever blanks stand behind it', () => {
+    const nested = JSON.stringify({ filler: 'x '.repeat(400), settings: [{ password: 'hunter2hunter2' }] });
+    const written = JSON.stringify(nested).slice(1, -1);
+    const of = (ending: string): string => {
+      const object = `{"kind":"ConfigMap","metadata":{"uid":"u"},"data":{"a.json":"${written}${ending}"}}`;
+      const text = JSON.parse(mask(object).toString()).data['a.json'];
+      return JSON.parse(text).settings[0].password;
+    };
+    const placeholder = of('');
+    assert.match(placeholder, /^sallyport\.masked\./);
+    for (const ending of ['\\n', ' \\r\\n', '\\t \\n\\n', '\\u000a', '\\n\\u0020'])
+      assert.equal(of(ending), placeholder, ending);
+  });
+
   test('data and stringData of a Secret are replaced whatever they hold, and stay base64', () => {
     const secret = {
       apiVersion: 'v1',

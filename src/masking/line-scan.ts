@@ -1,8 +1,6 @@
 import type { Recognizer } from './recognizer.ts';
 
 const ESCAPE = 0x1b;
-const CODE_POINT = Buffer.from('\\u');
-const SOLIDUS = Buffer.from('\\/');
 
 /**
  * Says where in whole lines something may stand that has to be looked at as text: a keyword, an encoding, a sequence of a terminal,
@@ -32,16 +30,12 @@ export class LineScan {
     const recognizer = this.#recognizer;
     const bytes = this.#bytes;
     const to = this.#to;
-    if (this.#keyword < at) this.#keyword = recognizer.nextKeyword(bytes, at, to);
+    if (this.#keyword < at) this.#keyword = recognizer.nextKeyword(bytes, at, to, this.#escaped);
     if (this.#run < at) this.#run = recognizer.nextRun(bytes, at, to);
-    if (this.#escaped) {
-      // What else is written out could be anything: that line is read.
-      if (this.#escape < at) this.#escape = within(bytes.indexOf(CODE_POINT, at), to);
-      if (this.#wide < at) this.#wide = within(bytes.indexOf(SOLIDUS, at), to);
-    } else {
-      if (this.#escape < at) this.#escape = within(bytes.indexOf(ESCAPE, at), to);
-      if (this.#wide < at) this.#wide = nextWide(bytes, at, to);
-    }
+    // In a string of JSON both are written out, and found as keywords are.
+    if (this.#escaped) return Math.min(this.#keyword, this.#run);
+    if (this.#escape < at) this.#escape = within(bytes.indexOf(ESCAPE, at), to);
+    if (this.#wide < at) this.#wide = nextWide(bytes, at, to);
     return Math.min(this.#keyword, this.#run, this.#escape, this.#wide);
   }
 }

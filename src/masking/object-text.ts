@@ -87,7 +87,7 @@ export class ObjectText {
   /** Text of many lines, or an encoding: what stands around what is masked is left as it is. */
   private longString(start: number, end: number, escaped: boolean): boolean {
     const { plan, patch, bytes } = this;
-    if (opensJson(bytes, start)) {
+    if (opensJson(bytes, start) && mayCloseJson(bytes, start, end)) {
       const raw = bytes.toString('latin1', start, end);
       const text = escaped ? readJsonString(raw) : raw;
       const nested = this.nested(text);
@@ -222,4 +222,18 @@ function opensJson(bytes: Buffer, start: number): boolean {
     // \\n \\r \\t; what else is written out is read.
     if (sign !== 0x6e && sign !== 0x72 && sign !== 0x74) return sign === 0x75;
   }
+}
+
+/** Likewise whether it may end there: `[section]` begins settings as often as a list. */
+function mayCloseJson(bytes: Buffer, start: number, end: number): boolean {
+  for (let i = end - 1; i > start; i--) {
+    const c = bytes[i]!;
+    if (c === 0x7d || c === 0x5d) return true;
+    if (c === 0x20) continue;
+    // \\n \\r \\t, and the four digits of what is written out otherwise, which is read.
+    if (bytes[i - 1] !== 0x5c) return i - start >= 5 && bytes[i - 5] === 0x5c && bytes[i - 4] === 0x75;
+    if (c !== 0x6e && c !== 0x72 && c !== 0x74) return false;
+    i--;
+  }
+  return false;
 }

@@ -52,6 +52,8 @@ export class Recognizer {
   private readonly gate: KeywordGate;
   /** The same, with what says that a line has to be looked at. */
   private readonly lines: KeywordGate;
+  /** For lines that stand in a string of JSON: of those in which more than their ends is written out, anything could be. */
+  private readonly escapedLines: KeywordGate;
   private readonly readers: (readonly Checked[])[] = [];
   private readonly ungated: readonly OwnPattern[];
   private readonly gated = new Map<number, OwnPattern[]>();
@@ -87,7 +89,8 @@ export class Recognizer {
     this.decodes = families.length > 0;
     if (this.decodes) add('%0a%0f', (text, at) => this.readEscapedUrl(text, at), isEscapedScheme);
     for (const pattern of patterns) for (const keyword of pattern.keywords) add(keyword, readNothing);
-    for (const keyword of LINE_KEYWORDS.keys()) if (!keywords.has(keyword)) add(keyword, readNothing, never);
+    for (const keyword of [...LINE_KEYWORDS.keys(), ...WRITTEN_OUT])
+      if (!keywords.has(keyword)) add(keyword, readNothing, never);
     const all = [...keywords.keys()];
     this.readers = all.map((keyword) => keywords.get(keyword)!);
     for (const [id, keyword] of all.entries()) {
@@ -99,13 +102,18 @@ export class Recognizer {
       all,
       all.map((keyword) => anyOf(keywords.get(keyword)!)),
     );
-    this.lines = this.gate.with(all.map((keyword, id) => lineCheck(keyword, this.gate.checkOf(id))));
+    const inLines = all.map((keyword, id) => lineCheck(keyword, this.gate.checkOf(id)));
+    this.lines = this.gate.with(inLines);
+    this.escapedLines = this.gate.with(
+      inLines.map((check, id) => (WRITTEN_OUT.includes(all[id]!) ? undefined : check)),
+    );
     this.idle = families.length === 0 && patterns.length === 0;
   }
 
   /** Of whole lines, the first byte from here on that makes its line worth a look; `to` where there is none. */
-  nextKeyword(bytes: Uint8Array, from: number, to: number): number {
-    return this.ungated.length > 0 ? from : this.lines.first(bytes, from, to);
+  nextKeyword(bytes: Uint8Array, from: number, to: number, escaped: boolean): number {
+    if (this.ungated.length > 0) return from;
+    return (escaped ? this.escapedLines : this.lines).first(bytes, from, to);
   }
 
   /** Likewise, the first base64 that begins as a text does. */
@@ -220,6 +228,9 @@ const LINE_KEYWORDS: ReadonlyMap<string, KeywordCheck | undefined> = new Map<str
   ['\\x0b[', undefined],
   ['\\000[', undefined],
 ]);
+
+/** What a string of JSON has that is written out, beside the ends of lines, quotes and backslashes. */
+const WRITTEN_OUT = ['\\u', '\\/'];
 
 const NAMES: ReadonlySet<string> = new Set(NAME_KEYWORDS);
 

@@ -63,6 +63,21 @@ function masked(json: string, pieces: number, sliced: boolean): string {
 }
 
 suite('masking a long string where it stands', () => {
+  test('a secret is found in a long string though only a part of it is written out, or nothing but a solidus', () => {
+    const lines = 'plain words and more of them\n'.repeat(40);
+    for (const [secret, written] of [
+      [token, `\\u0067hp\\u005f${token.slice(4)}`],
+      ['postgres://u:Xk29fjq8@host/db', 'postgres:\\/\\/u:Xk29fjq8@host\\/db'],
+    ] as const) {
+      const json = `{"kind":"ConfigMap","data":{"a":${JSON.stringify(lines).slice(0, -1)}${written}\\nmore words"}}`;
+      assert.ok(JSON.parse(json).data.a.includes(secret));
+      const text = JSON.parse(masked(json, json.length, false)).data.a as string;
+      assert.ok(!text.includes(secret) && !text.includes('Xk29fjq8'), text.slice(lines.length));
+      assert.match(text, /sallyport\.masked\./);
+      assert.ok(text.startsWith(lines) && text.endsWith('\nmore words'));
+    }
+  });
+
   test('is as masking its text, however it is written, cut and sliced', () => {
     const texts = fc.array(fc.constantFrom(...FRAGMENTS), { minLength: 20, maxLength: 90 });
     fc.assert(
