@@ -16,8 +16,8 @@ suite('the first keyword in many bytes', () => {
     const filler = Buffer.from('lorem ipsum dolor toke pass sit amet, a-very-long-keyword-inde ');
     for (const keyword of KEYWORDS) {
       const word = Buffer.from(keyword.replace('0', '7').toUpperCase());
-      for (let at = 0; at < 1_500; at++) {
-        const bytes = Buffer.alloc(1_600, filler);
+      for (let at = 0; at < 4_000; at++) {
+        const bytes = Buffer.alloc(4_100, filler);
         word.copy(bytes, at);
         assert.equal(gate.first(bytes, 0, bytes.length), at + word.length - 1, `${keyword} at ${at}`);
       }
@@ -26,9 +26,9 @@ suite('the first keyword in many bytes', () => {
 
   test('finds the first of several, whichever stretch it is in', () => {
     const gate = new KeywordGate(KEYWORDS);
-    for (let at = 0; at < 1_200; at += 7) {
-      for (let further = at + 2; further < 1_400; further += 61) {
-        const bytes = Buffer.alloc(1_500, '.');
+    for (let at = 0; at < 3_800; at += 17) {
+      for (let further = at + 2; further < 4_000; further += 61) {
+        const bytes = Buffer.alloc(4_100, '.');
         bytes.write('pw', at);
         bytes.write('pw', further);
         assert.equal(gate.first(bytes, 0, bytes.length), at + 1);
@@ -41,20 +41,29 @@ suite('the first keyword in many bytes', () => {
       KEYWORDS,
       KEYWORDS.map(() => (bytes, at) => bytes[at + 2] === 0x3d),
     );
-    for (let at = 200; at < 1_300; at += 3) {
-      const bytes = Buffer.alloc(1_500, 'pw. ');
+    for (let at = 200; at < 3_900; at += 3) {
+      const bytes = Buffer.alloc(4_100, 'pw. ');
       bytes.write('pw=', at);
+      assert.equal(gate.first(bytes, 0, bytes.length), at + 1);
+    }
+  });
+
+  test('knows keywords that are longer than what it reads side by side', () => {
+    const gate = new KeywordGate(['pw', 'long'.repeat(500)]);
+    for (let at = 1_000; at < 2_400; at += 13) {
+      const bytes = Buffer.alloc(4_100, '.');
+      bytes.write('pw', at);
       assert.equal(gate.first(bytes, 0, bytes.length), at + 1);
     }
   });
 
   test('neither reads before its start nor behind its end', () => {
     const gate = new KeywordGate(KEYWORDS);
-    const bytes = Buffer.alloc(1_500, '.');
+    const bytes = Buffer.alloc(4_100, '.');
     bytes.write('token', 98);
-    bytes.write('token', 1_398);
-    assert.equal(gate.first(bytes, 100, 1_400), 1_400);
-    assert.equal(gate.first(bytes, 98, 1_400), 102);
+    bytes.write('token', 3_998);
+    assert.equal(gate.first(bytes, 100, 4_000), 4_000);
+    assert.equal(gate.first(bytes, 98, 4_000), 102);
   });
 });
 

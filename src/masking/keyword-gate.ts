@@ -1,6 +1,6 @@
 import type { KeywordCheck } from './keyword-check.ts';
 
-/** Bytes of one of four stretches that are read side by side: short, since what lies behind a keyword is read again. */
+/** Bytes of one of four stretches that are read side by side: short, since what was read behind a keyword is read again. */
 const STRETCH = 256;
 const STRETCHES = 4 * STRETCH;
 /** Bytes without a keyword, behind which there may be many more. */
