@@ -250,7 +250,7 @@ export class JsonCursor {
 }
 
 /** Bytes of a string that are looked at one by one. */
-const NEAR = 256;
+export const NEAR = 256;
 
 const IN_NUMBER = new Uint8Array(256);
 for (const char of '0123456789+-.eE') IN_NUMBER[char.charCodeAt(0)] = 1;

@@ -1,3 +1,4 @@
+import { NEAR } from './json-cursor.ts';
 import type { KeywordCheck } from './keyword-check.ts';
 
 /** Bytes of one of four stretches that are read side by side: short, since what was read behind a keyword is read again. */
@@ -5,8 +6,6 @@ const STRETCH = 256;
 const STRETCHES = 4 * STRETCH;
 /** Bytes without a keyword, behind which there may be many more. */
 const LEAD = 1024;
-/** Bytes of a string that are looked at one by one. */
-const NEAR = 256;
 
 /**
  * One pass over bytes for all keywords at once (Aho–Corasick, as a table): letters match in either case, `0` in a keyword

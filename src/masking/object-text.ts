@@ -73,13 +73,11 @@ export class ObjectText {
     if (end - start < 4 || this.idle) return true;
     const { bytes } = this;
     if (this.place.kind === 'ConfigMap' && this.isRelease(start)) return this.configMapRelease(start, end);
-    if (end - start >= LONG && (name.named === 'none' || !this.byName)) {
-      return this.longString(start, end, escaped);
-    }
-    const quiet = !escaped && (name.named === 'none' || !this.byName);
-    if (quiet && !this.plan.recognizer.mayHold(bytes, start, end)) return true;
+    const isNamed = this.byName && name.named !== 'none';
+    if (end - start >= LONG && !isNamed) return this.longString(start, end, escaped);
+    if (!escaped && !isNamed && !this.plan.recognizer.mayHold(bytes, start, end)) return true;
     const raw = bytes.toString('latin1', start, end);
-    const masked = this.inspected(escaped ? readJsonString(raw) : raw, name, undefined);
+    const masked = this.inspected(escaped ? readJsonString(raw) : raw, name);
     if (masked !== undefined) this.patch.put(start - 1, end + 1, writeJsonString(masked));
     return true;
   }
@@ -112,10 +110,9 @@ export class ObjectText {
   }
 
   /** @returns what to write, or undefined to leave it */
-  private inspected(text: string, name: Key, at: string | undefined): string | undefined {
+  private inspected(text: string, name: Key): string | undefined {
     const { plan } = this;
-    const replace: Replace = (finding, value) =>
-      replacer(plan, this.place.object, at ?? this.place.text)(finding, value);
+    const replace: Replace = (finding, value) => replacer(plan, this.place.object, this.place.text)(finding, value);
     const named = this.byName ? name.named : 'none';
     if (named !== 'none' && !holdsMarker(text) && isPlausible(text, named) && !/[\n{]/.test(text)) {
       return replace({ start: 0, end: text.length, kind: kindOf(named) }, text);
@@ -204,7 +201,7 @@ export class ObjectText {
       const place = { object: this.place.object, path: path + within, rule: RULE_STRUCTURE };
       return substitute(this.plan, place, value, 'field', REDACT);
     };
-    const inspect = (part: string): string => this.inspected(part, name, undefined) ?? part;
+    const inspect = (part: string): string => this.inspected(part, name) ?? part;
     const masked = maskTextOfRelease(text, this.place.path, release, hide, inspect);
     if (masked !== text) this.patch.put(start - 1, end + 1, writeJsonString(masked));
     return true;
