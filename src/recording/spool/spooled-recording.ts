@@ -1,5 +1,4 @@
-import { writeSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pool } from '../../buffer-pool.ts';
 import { Chain, startOf } from '../chain.ts';
@@ -14,6 +13,7 @@ import {
 } from '../line.ts';
 import type { ManifestSegment } from '../manifest.ts';
 import { segmentName } from '../segment.ts';
+import { SegmentFile } from './segment-file.ts';
 import { asSpoolError, SpoolError } from './spool-error.ts';
 import type { SpooledSegment } from './spooled-segment.ts';
 import type { WriteThrough } from './write-through.ts';
@@ -94,12 +94,10 @@ export class SpooledRecording {
   readonly #room: SpoolRoom;
   #chain: Chain;
   #segments: OpenSegment[];
-  #file: FileHandle | undefined;
+  readonly #file = new SegmentFile();
   #group: Group | undefined;
   #writing = false;
   #rotate = false;
-  /** The last write failed: bytes behind the last good line may be there. */
-  #torn = false;
   #counts: RecordingCounts;
   #end: EndLine | undefined;
   #ending = false;
@@ -220,10 +218,7 @@ export class SpooledRecording {
 
   /** Lets go of the file until the next line comes. */
   async close(): Promise<void> {
-    if (!this.idle) return;
-    const file = this.#file;
-    this.#file = undefined;
-    await file?.close();
+    if (this.idle) await this.#file.close();
   }
 
   get #current(): OpenSegment | undefined {
@@ -276,20 +271,16 @@ export class SpooledRecording {
   #commitAtOnce({ lines, bytes: about }: Group): number | undefined {
     const { durability, writeThrough } = this.#room;
     const segment = this.#current;
-    const file = this.#file;
-    if (durability !== 'Process' || segment === undefined || file === undefined || this.#torn) return undefined;
+    if (durability !== 'Process' || segment === undefined || !this.#file.ready) return undefined;
     if (!writeThrough.allows(about)) return undefined;
     const before = { seq: this.#chain.seq, head: this.#chain.head };
     const bytes = this.#chain.extend(lines, (size) => pool.take(size));
     try {
       const begun = performance.now();
-      for (let written = 0; written < bytes.length; ) {
-        written += writeSync(file.fd, bytes, written, bytes.length - written, segment.bytes + written);
-      }
+      this.#file.writeNow(segment, bytes);
       writeThrough.took(performance.now() - begun);
     } catch (error) {
       this.#chain = new Chain(before.seq, before.head);
-      this.#torn = true;
       throw error;
     } finally {
       pool.give(bytes);
@@ -308,6 +299,7 @@ export class SpooledRecording {
 
   /** @returns bytes written. All of the lines are kept when it resolves, none when it throws. */
   async #commit(lines: readonly Line[]): Promise<number> {
+    const flush = this.#room.durability !== 'Process';
     const before = { seq: this.#chain.seq, head: this.#chain.head };
     const current = this.#current;
     const fresh = current === undefined ? this.#begin() : undefined;
@@ -315,31 +307,15 @@ export class SpooledRecording {
     let bytes: Buffer | undefined;
     try {
       bytes = this.#chain.extend(fresh === undefined ? lines : [fresh.head, ...lines], (size) => pool.take(size));
-      if (this.#file === undefined) {
-        if (fresh !== undefined) await mkdir(this.folder, { recursive: true, mode: 0o700 });
-        this.#file = await open(segment.path, fresh === undefined ? 'r+' : 'w', 0o600);
+      if (fresh === undefined) await this.#file.write(segment, bytes, flush);
+      else {
+        await this.#file.create(segment.path, bytes, flush);
+        this.#segments.push(segment);
       }
-      const file = this.#file;
-      if (this.#torn) {
-        await file.truncate(segment.bytes);
-        this.#torn = false;
-      }
-      await writeAll(file, bytes, segment.bytes);
-      if (this.#room.durability !== 'Process') {
-        await file.datasync();
-        if (fresh !== undefined) await syncFolders(this.folder);
-      }
-      if (fresh !== undefined) this.#segments.push(segment);
       this.#written(segment, lines, bytes.length);
       return bytes.length;
     } catch (error) {
       this.#chain = new Chain(before.seq, before.head);
-      if (fresh === undefined) this.#torn = true;
-      else {
-        await this.#file?.close().catch(() => {});
-        this.#file = undefined;
-        await unlink(segment.path).catch(() => {});
-      }
       throw error;
     } finally {
       if (bytes !== undefined) pool.give(bytes);
@@ -386,30 +362,7 @@ export class SpooledRecording {
     const current = this.#current;
     if (current === undefined) return;
     current.closed = true;
-    const file = this.#file;
-    this.#file = undefined;
-    file?.close().catch(() => {});
+    this.#file.close().catch(() => {});
     this.#room.grown(this);
-  }
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  let written = 0;
-  while (written < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
-    // A full disk may take a part, and say so at the next write only.
-    written += bytesWritten;
-  }
-}
-
-/** A new file is on disk only when its folder is; a new folder, when the one above is. */
-async function syncFolders(folder: string): Promise<void> {
-  for (const path of [folder, join(folder, '..')]) {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
   }
 }
