@@ -1,22 +1,21 @@
-import { createHash } from 'node:crypto';
 import { BackOff } from '../../kubernetes/back-off.ts';
 import type { JointManifest } from '../joint-manifest.ts';
-import { FORMAT } from '../line.ts';
-import { type Manifest, sealManifest } from '../manifest.ts';
+import type { Manifest } from '../manifest.ts';
 import { chainName, layout, recordingOf } from '../segment.ts';
 import type { SigningKey } from '../signing-key.ts';
 import type { Spool } from '../spool/spool.ts';
 import { SpoolError } from '../spool/spool-error.ts';
 import type { SpooledRecording } from '../spool/spooled-recording.ts';
-import { type Storage, StorageError } from '../storage/storage.ts';
+import type { Storage } from '../storage/storage.ts';
 import { readManifest } from '../stored-recording.ts';
 import { Adopter } from './adopter.ts';
 import { readAnnouncement } from './announcement.ts';
 import { Joiner } from './joiner.ts';
+import { sealOwn } from './own-seal.ts';
 import { Presence } from './presence.ts';
 import { keepRemainder } from './remainder.ts';
 import { SealOrder } from './seal-order.ts';
-import { MOST_IN_PART, PART_BYTES, Shipment, Superseded, sealRecording } from './shipment.ts';
+import { MOST_IN_PART, PART_BYTES, Shipment, Superseded } from './shipment.ts';
 
 export interface ShipperOptions {
   readonly spool: Spool;
@@ -322,41 +321,12 @@ export class Shipper {
     }
   }
 
-  /** One manifest after another: each names the one before. */
   async #seal(recording: SpooledRecording): Promise<void> {
-    const { storage, spool, key, replica, retention } = this.#options;
-    const { identity, sealed, seq, hash, counts, end } = recording;
-    const { manifest, sha256 } = await this.#order.inTurn(async () => {
-      const made: Manifest = {
-        format: FORMAT,
-        recording: identity,
-        state: 'Complete',
-        reason: end!.reason,
-        endTime: end!.time,
-        lines: seq,
-        hash,
-        counts,
-        segments: sealed,
-        sealedBy: replica,
-        predecessor: this.#order.last,
-      };
-      const file = sealManifest(made, key);
-      try {
-        await sealRecording(storage, made, file, retention, this.#abort.signal);
-      } catch (error) {
-        if (!(error instanceof StorageError && error.fault === 'Exists')) throw error;
-        // Sealed by this replica before it was restarted: its answer, or what the announcement said since, was lost.
-        const there = await readManifest(storage, identity.name, this.#abort.signal);
-        if (there === undefined || there.manifest.sealedBy !== replica || there.manifest.hash !== hash) {
-          throw new Superseded(error.message, { cause: error });
-        }
-        this.#order.last = { name: identity.name, sha256: there.sha256 };
-        return there;
-      }
-      const digest = createHash('sha256').update(file).digest('hex');
-      this.#order.last = { name: identity.name, sha256: digest };
-      return { manifest: made, sha256: digest };
-    });
+    const { spool, storage, key, replica, retention } = this.#options;
+    const { identity } = recording;
+    const order = this.#order;
+    const { signal } = this.#abort;
+    const { manifest, sha256 } = await sealOwn(recording, { storage, order, key, replica, retention, signal });
     this.#tasks.delete(recording);
     const isChain = chainName(identity.name) !== undefined;
     // Before it is let go of here: from then on nobody says any more that it has a chain open.
