@@ -1,14 +1,11 @@
-import { recordingStorage } from '../config/recording-storage.ts';
 import type { PublicConfiguration } from '../identity/session-endpoint.ts';
-import { layout } from '../recording/segment.ts';
-import { configurationOf, openStorage } from '../recording/storage/open.ts';
 import type { Storage } from '../recording/storage/storage.ts';
 import { StorageError } from '../recording/storage/storage.ts';
 import { contentOf } from '../recording/stored-recording.ts';
-import type { RecordingFiles } from '../recording/verify.ts';
 import { CommandError, type CommandIO, usageError } from './command-io.ts';
 import { connect, personToken, readSignInFlags, SIGN_IN_OPTIONS, SIGN_IN_USAGE } from './credential-command.ts';
 import { GatewayStorage } from './gateway-storage.ts';
+import { openLocator } from './open-locator.ts';
 
 export const STORE_OPTIONS = { store: { type: 'string' }, ...SIGN_IN_OPTIONS } as const;
 
@@ -41,7 +38,7 @@ async function openStore(values: StoreValues, io: CommandIO): Promise<Storage> {
   if (values.store !== undefined && values.gateway !== undefined) throw usageError('--store or --gateway, not both');
   const locator = locatorOf(values, io);
   const gateway = values.store === undefined ? (values.gateway ?? io.env['SALLYPORT_GATEWAY']) : undefined;
-  if (locator !== undefined) return openLocator(locator, io);
+  if (locator !== undefined) return await openLocator(locator, io);
   if (gateway !== undefined && gateway !== '') return await openGateway({ ...values, gateway }, io);
   throw usageError('which store? --store or --gateway, SALLYPORT_STORE or SALLYPORT_GATEWAY');
 }
@@ -65,36 +62,7 @@ async function openGateway(values: StoreValues, io: CommandIO): Promise<Storage>
   }
 }
 
-/** @throws CommandError where that is no locator of a store */
-export function openLocator(locator: string, io: Pick<CommandIO, 'stderr'>): Storage {
-  try {
-    const parsed = recordingStorage.safeParse(configurationOf(locator));
-    if (!parsed.success) {
-      throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
-    }
-    const shadowed = new Set<string>();
-    return openStorage(parsed.data, {
-      onShadowed: (key) => {
-        if (shadowed.has(key)) return;
-        shadowed.add(key);
-        io.stderr(`note: something was laid over ${JSON.stringify(key)} in the store; the sealed object is read\n`);
-      },
-    });
-  } catch (error) {
-    throw new CommandError(`--store: ${(error as Error).message}`, 2);
-  }
-}
-
 const NO_SIGN_IN: PublicConfiguration = { audience: '', signIn: [], agents: [], defaultTTLSeconds: 0 };
-
-/** A recording's files in a store; undefined where it has none of that name. */
-export async function storedFiles(storage: Storage, name: string): Promise<RecordingFiles | undefined> {
-  const prefix = layout.recording(name);
-  const files: string[] = [];
-  for await (const { key } of storage.list(prefix)) files.push(key.slice(prefix.length));
-  if (files.length === 0) return undefined;
-  return { name, list: async () => files, read: (file) => storage.get(prefix + file) };
-}
 
 /** @throws CommandError where the store has no such recording */
 export async function requireRecording(storage: Storage, name: string): Promise<void> {

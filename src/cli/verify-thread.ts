@@ -3,7 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { VerifyReport } from '../recording/finding.ts';
 import { StorageError } from '../recording/storage/storage.ts';
 import { verifyStored } from '../recording/verify-joint.ts';
-import { openLocator, storedFiles } from './recording-store.ts';
+import { openLocator } from './open-locator.ts';
+import { storedFiles } from './stored-files.ts';
 
 /** What a thread is started with. */
 export interface VerifyTask {
@@ -22,7 +23,7 @@ if (parentPort !== null) {
   const port = parentPort;
   const say = (answer: VerifyAnswer): void => port.postMessage(answer);
   const { locator, keys } = workerData as VerifyTask;
-  const storage = openLocator(locator, { stderr: (note) => say({ note }) });
+  const storage = await openLocator(locator, { stderr: (note) => say({ note }) });
   port.on('message', async (name: string) => {
     try {
       const files = await storedFiles(storage, name);

@@ -4,7 +4,7 @@ import type { VerifyReport } from '../recording/finding.ts';
 import type { Storage } from '../recording/storage/storage.ts';
 import { verifyStored } from '../recording/verify-joint.ts';
 import { CommandError, type CommandIO } from './command-io.ts';
-import { storedFiles } from './recording-store.ts';
+import { storedFiles } from './stored-files.ts';
 import type { VerifyAnswer, VerifyTask } from './verify-thread.ts';
 
 /** Recordings that are read at once where there is one thread: one is hashed while others come from the store, and are unpacked. */

@@ -29,22 +29,25 @@ class LineHasher {
     this.#scratch[PREFIX - 1] = 0x0a;
   }
 
-  /** @param line a line up to its hash member */
-  of(before: string, line: Buffer): string {
+  /** @param from of a line in `bytes`. @param end where its hash member begins */
+  of(before: string, bytes: Buffer, from: number, end: number): string {
     this.#scratch.write(before, LINE.length, 'latin1');
-    if (line.length >= LARGE) {
-      return createHash('sha256').update(this.#scratch.subarray(0, PREFIX)).update(line).digest('hex');
+    if (end - from >= LARGE) {
+      return createHash('sha256')
+        .update(this.#scratch.subarray(0, PREFIX))
+        .update(bytes.subarray(from, end))
+        .digest('hex');
     }
-    line.copy(this.#scratch, PREFIX);
-    return hash('sha256', this.#scratch.subarray(0, PREFIX + line.length), 'hex');
+    bytes.copy(this.#scratch, PREFIX, from, end);
+    return hash('sha256', this.#scratch.subarray(0, PREFIX + end - from), 'hex');
   }
 }
 
 const hasher = new LineHasher();
 
-/** The hash of a line given the one before it. @param line its bytes before the hash member */
+/** The hash that a line should have, given the one before it. @param line with its hash member, without its newline */
 export function lineHash(before: string, line: Buffer): string {
-  return hasher.of(before, line);
+  return hasher.of(before, line, 0, line.length - TAIL);
 }
 
 /** The writing end of a chain: gives lines their number and hash. */
@@ -88,7 +91,7 @@ export class Chain {
         at += out.write(body.close, at, 'latin1');
       }
       this.#seq += 1;
-      this.#head = hasher.of(this.#head, out.subarray(from, at));
+      this.#head = hasher.of(this.#head, out, from, at);
       at += out.write(`${HASH_MEMBER}${this.#head}"}\n`, at, 'latin1');
     }
     return out;
@@ -121,7 +124,6 @@ export interface SplitLine {
   readonly seq: number;
   /** Offset behind the number. */
   readonly behindSeq: number;
-  readonly hashed: Buffer;
   readonly hash: string;
 }
 
@@ -141,5 +143,5 @@ export function splitLine(line: Buffer): SplitLine | undefined {
   }
   if (seq === 0 || line[behindSeq] !== 0x2c || line[BEGINS.length] === 0x30) return undefined;
   const hash = line.toString('latin1', at + HASH_BYTES.length, length - 2);
-  return { seq, behindSeq, hashed: line.subarray(0, at), hash };
+  return { seq, behindSeq, hash };
 }

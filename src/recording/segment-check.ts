@@ -130,14 +130,14 @@ export class SegmentCheck {
       this.#lost = true;
       return;
     }
-    const { seq, behindSeq, hashed, hash } = split;
+    const { seq, behindSeq, hash } = split;
     // Behind a frame that gave nothing the first line that is seen is not the first.
     if (this.lines === 1 && !this.#lost) this.#head(line, number, predecessor);
     if (this.#lost) {
       this.#lost = false;
     } else if (seq !== this.seq + 1) {
       this.#note(`has number ${seq} where ${this.seq + 1} follows: ${misplaced(seq, this.seq)}`);
-    } else if (lineHash(this.hash, hashed) !== hash) {
+    } else if (lineHash(this.hash, line) !== hash) {
       this.#note('its hash does not hold: this line was changed, or the one before it');
     }
     this.seq = seq;
@@ -179,7 +179,7 @@ export class SegmentCheck {
   /** Which requests are under way, from the bytes alone: reading the JSON of every line would cost ten times the hash. */
   #track(line: Buffer): void {
     // Nothing is open that could end: so it is where reads follow each other.
-    if (this.open.size === 0 && isComplete(line.subarray(0, HEAD))) return;
+    if (this.open.size === 0 && isComplete(line)) return;
     const head = line.toString('latin1', 0, HEAD);
     const id = member(head, AUDIT_ID);
     const stage = member(head, STAGE);
@@ -189,9 +189,10 @@ export class SegmentCheck {
   }
 }
 
-function isComplete(head: Buffer): boolean {
-  const at = head.indexOf(BEFORE_STAGE);
-  return at !== -1 && COMPLETE.equals(head.subarray(at, at + COMPLETE.length));
+function isComplete(line: Buffer): boolean {
+  const at = line.indexOf(BEFORE_STAGE);
+  const end = at + COMPLETE.length;
+  return at !== -1 && end <= Math.min(HEAD, line.length) && line.compare(COMPLETE, 0, COMPLETE.length, at, end) === 0;
 }
 
 function misplaced(seq: number, last: number): string {

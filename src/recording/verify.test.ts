@@ -35,7 +35,7 @@ const pack = (lines: readonly string[]): Promise<Buffer> =>
 function rehash(lines: readonly string[], before: string, firstSeq: number): string[] {
   return lines.map((line, index) => {
     const body = `{"seq":${firstSeq + index},${line.slice(line.indexOf(',') + 1, line.lastIndexOf(',"hash":"'))}`;
-    before = lineHash(before, Buffer.from(body));
+    before = lineHash(before, Buffer.from(`${body},"hash":"${before}"}`));
     return `${body},"hash":"${before}"}`;
   });
 }
@@ -85,15 +85,15 @@ test('a line is what a newline ends: whatever is in it, it stays one, and its ha
   const one = splitLine(Buffer.from(first!))!;
   const two = splitLine(Buffer.from(second!))!;
   assert.equal(one.seq, 1);
-  assert.equal(one.hash, lineHash(startOf('a'), one.hashed));
-  assert.equal(two.hash, lineHash(one.hash, two.hashed));
+  assert.equal(one.hash, lineHash(startOf('a'), Buffer.from(first!)));
+  assert.equal(two.hash, lineHash(one.hash, Buffer.from(second!)));
   assert.equal(two.hash, chain.head);
   assert.notEqual(one.hash, two.hash);
   assert.equal((JSON.parse(first!) as { data: string }).data, data);
   // The page's own words, once more.
   const page = createHash('sha256')
     .update(`sallyport.dev/recording/line/v1\n${startOf('a')}\n`)
-    .update(one.hashed);
+    .update(first!.slice(0, first!.indexOf(',"hash":')));
   assert.equal(one.hash, page.digest('hex'));
 });
 

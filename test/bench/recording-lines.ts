@@ -24,7 +24,7 @@ interface Size {
 
 const RATE = 10_000;
 const TICK = 10;
-const PROGRAM = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+const PROGRAM = new URL('../../bin/sallyport', import.meta.url).pathname;
 const verifying = promisify(execFile);
 
 /** Events a second through spool and shipper in one process, and how fast what they made is verified. */
@@ -170,8 +170,8 @@ async function verify(folder: string, key: ReturnType<typeof readSigningKey>) {
   let lines = 0;
   for (let run = 0; run < 3; run += 1) {
     const began = performance.now();
-    const { stdout } = await verifying(process.execPath, [
-      ...[PROGRAM, 'recording', 'verify', join(folder, 'store'), '--key', pem, '-o', 'json'],
+    const { stdout } = await verifying(PROGRAM, [
+      ...['recording', 'verify', join(folder, 'store'), '--key', pem, '-o', 'json'],
     ]);
     runs.push(performance.now() - began);
     const { sound, recordings } = JSON.parse(stdout) as { sound: boolean; recordings: VerifyReport[] };

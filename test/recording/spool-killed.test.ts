@@ -37,7 +37,7 @@ function readSpool(folder: string): Map<string, Line[]> {
         const split = splitLine(Buffer.from(line));
         assert.ok(split, `${name}/${file}: ${line}`);
         assert.equal(split.seq, seq + 1);
-        assert.equal(split.hash, lineHash(hash, split.hashed));
+        assert.equal(split.hash, lineHash(hash, Buffer.from(line)));
         ({ seq, hash } = split);
         lines.push(JSON.parse(line) as Line);
       }

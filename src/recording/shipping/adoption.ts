@@ -132,7 +132,7 @@ class ChainWalk {
 
   #line(line: Buffer, number: number, firstSeq: number): void {
     const split = splitLine(line);
-    if (split === undefined || split.seq !== this.seq + 1 || lineHash(this.hash, split.hashed) !== split.hash) {
+    if (split === undefined || split.seq !== this.seq + 1 || lineHash(this.hash, line) !== split.hash) {
       throw new Error(`${segmentName(number)}: line number ${this.seq + 1} does not follow on the one before`);
     }
     const value = JSON.parse(line.toString('utf8')) as Line;

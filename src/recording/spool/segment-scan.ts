@@ -55,14 +55,13 @@ export async function scanSegment(path: string): Promise<ScannedSegment | undefi
       head = JSON.parse(line.toString('utf8')) as SegmentLine;
       if (head.kind !== 'Segment') throw new CorruptSegment('does not begin with the line of a segment');
       const before = head.predecessor?.hash ?? startOf(head.recording.name);
-      if (lineHash(before, split.hashed) !== split.hash) throw new CorruptSegment('line 1: its hash does not hold');
+      if (lineHash(before, line) !== split.hash) throw new CorruptSegment('line 1: its hash does not hold');
       firstSeq = split.seq;
       counts = head.counts;
       for (const id of head.open) open.add(id);
     } else {
       if (split.seq !== seq + 1) throw new CorruptSegment(`line ${number}: number ${split.seq} follows ${seq}`);
-      if (lineHash(hash, split.hashed) !== split.hash)
-        throw new CorruptSegment(`line ${number}: its hash does not hold`);
+      if (lineHash(hash, line) !== split.hash) throw new CorruptSegment(`line ${number}: its hash does not hold`);
       const value = JSON.parse(line.toString('utf8')) as Line;
       counts = countLine(counts, value);
       if (value.kind === 'End') end = value;

@@ -70,7 +70,7 @@ function linesIn(spool: string, name = NAME): Line[] {
     for (const line of readFileSync(join(path, file), 'utf8').split('\n').slice(0, -1)) {
       const split = splitLine(Buffer.from(line))!;
       assert.equal(split.seq, seq + 1);
-      assert.equal(split.hash, lineHash(hash, split.hashed));
+      assert.equal(split.hash, lineHash(hash, Buffer.from(line)));
       ({ seq, hash } = split);
       lines.push(JSON.parse(line) as Line);
     }
