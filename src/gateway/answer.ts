@@ -33,19 +33,26 @@ export function isLeaving(request: ClientRequest): boolean {
 const LINGER = 5_000;
 const LINGER_BYTES = 8 << 20;
 
-/** Writes the head of a relayed answer: the API server's headers less those of its own hop, and the request id. */
+/**
+ * Writes the head of a relayed answer: the API server's headers less those of its own hop, and the request id.
+ * @param length of the body, where it is known; what the API server said of it stays
+ */
 export function writeHead(
   exchange: Exchange,
   response: ClientResponse,
   status: number,
   upstream: readonly string[],
+  length?: number,
 ): void {
   const headers: string[] = [];
+  let told = length === undefined;
   for (let i = 0; i < upstream.length; i += 2) {
     const name = upstream[i]!.toLowerCase();
     if (HOP_BY_HOP.has(name) || NOT_FOR_CLIENTS.has(name)) continue;
+    if (name === 'content-length') told = true;
     headers.push(name, upstream[i + 1]!);
   }
+  if (!told) headers.push('content-length', String(length));
   headers.push('audit-id', exchange.id, 'x-request-id', exchange.id);
   for (const warning of exchange.decision?.warnings ?? []) headers.push('warning', warningValue(warning));
   if (isHttp2(response)) {

@@ -215,6 +215,44 @@ for (const [name, protocol] of Object.entries({ 'HTTP/1.1': HTTP1, 'HTTP/2': HTT
   });
 }
 
+describe('the head', () => {
+  /** What the head is told of the body's length when it is first called for. */
+  async function told(work: (outlet: Outlet) => void): Promise<number | undefined> {
+    const lengths: (number | undefined)[] = [];
+    const port = await HTTP1.serve((response) => {
+      const head = (length?: number): void => {
+        if (lengths.push(length) === 1) (response as ServerResponse).writeHead(200);
+      };
+      work(new Outlet(response, new Source(), 10_000, head));
+    });
+    const { stream, close } = await HTTP1.ask(port);
+    for await (const _ of stream);
+    close();
+    return lengths[0];
+  }
+  const whole =
+    (length: number) =>
+    (outlet: Outlet): void => {
+      outlet.write(Buffer.alloc(length));
+      outlet.end();
+    };
+
+  test('knows the length of a short body that is whole before anything is written', async () => {
+    assert.equal(await told(whole(5)), 5);
+  });
+
+  test('knows none of what is long, comes in pieces, or is nothing', async () => {
+    assert.equal(await told(whole(100_000)), undefined);
+    assert.equal(await told(whole(9_000)), undefined);
+    assert.equal(await told((outlet) => outlet.end()), undefined);
+    const pieces = (outlet: Outlet): void => {
+      outlet.write(Buffer.from('one'));
+      setTimeout(() => whole(3)(outlet), 5);
+    };
+    assert.equal(await told(pieces), undefined);
+  });
+});
+
 describe('the chunked coding', () => {
   /** Everything that a server says to these lines of a client. */
   async function said(answer: (response: ServerResponse, outlet: Outlet) => void, lines: string): Promise<string> {

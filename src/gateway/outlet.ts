@@ -33,6 +33,7 @@ export class Outlet {
   readonly #response: ClientResponse;
   readonly #flow: Flow;
   readonly #stallTimeout: number;
+  readonly #head: (length?: number) => void;
   /** Where in a buffer what is gathered begins; what stands before it is for the chunk's size. */
   readonly #from: number;
   readonly #most: number;
@@ -46,11 +47,15 @@ export class Outlet {
   #closed = false;
   bytes = 0;
 
-  /** @param stallTimeout milliseconds for which the client may take no byte of what waits for it */
-  constructor(response: ClientResponse, flow: Flow, stallTimeout: number) {
+  /**
+   * @param stallTimeout milliseconds for which the client may take no byte of what waits for it
+   * @param head is called before anything is written, with the body's length where all of it is there by then; and again
+   */
+  constructor(response: ClientResponse, flow: Flow, stallTimeout: number, head: (length?: number) => void = () => {}) {
     this.#response = response;
     this.#flow = flow;
     this.#stallTimeout = stallTimeout;
+    this.#head = head;
     const overHTTP1 = 'chunkedEncoding' in response;
     this.#from = overHTTP1 ? CHUNK_SIZE : 0;
     this.#most = overHTTP1 ? PASSING - CHUNK_SIZE - CHUNK_END : PASSING;
@@ -75,9 +80,12 @@ export class Outlet {
   end(): void {
     const response = this.#response as Writable;
     // Head and body of a short answer in one write.
-    if (this.#size > 0 && this.#size <= SHORT) response.end(this.#short(true));
-    else {
+    if (this.#size > 0 && this.#size <= SHORT) {
+      this.#head(this.#size);
+      response.end(this.#short(true));
+    } else {
       this.#flush();
+      this.#head();
       this.#takeFraming();
       if (this.#chunked) response.end(LAST_CHUNK);
       else response.end();
@@ -98,6 +106,7 @@ export class Outlet {
     this.#unschedule();
     const size = this.#size;
     if (size === 0) return;
+    this.#head();
     this.#written = performance.now();
     const response = this.#response as Writable;
     passedOn(size);

@@ -86,7 +86,7 @@ export function relay(
   let outlet: Outlet | undefined;
   let slices: Slices | undefined;
   /** Writes the answer's head; undefined once it is written. */
-  let head: (() => void) | undefined;
+  let head: ((length?: number) => void) | undefined;
   let late: NodeJS.Timeout | undefined;
   let done = false;
 
@@ -124,7 +124,7 @@ export function relay(
       upstreamDuration = performance.now() - sentAt;
       status = code;
       const flow = new SharedFlow(control);
-      outlet = new Outlet(response, flow.holder(), limits.stallTimeout);
+      outlet = new Outlet(response, flow.holder(), limits.stallTimeout, sendHead);
       if (code === 401) {
         call.abort();
         return void fail(credentialRefused());
@@ -156,7 +156,7 @@ export function relay(
           headers = transform.headers;
         }
         if (transforms.length > 0) slices = new Slices(work, flow.holder());
-        head = () => writeHead(exchange, response, code, headers);
+        head = (length) => writeHead(exchange, response, code, headers, length);
         if (transforms.some((transform) => transform.holdsHead)) return;
         sendHead();
         // A watch or a log may have no byte to send for minutes; its client waits for the head.
@@ -222,21 +222,19 @@ export function relay(
   }
 
   function give(chunk: Buffer): void {
-    if (done || chunk.length === 0) return;
-    sendHead();
-    outlet!.write(chunk);
+    if (!done && chunk.length > 0) outlet!.write(chunk);
   }
 
   function end(rest?: Buffer): void {
     if (done) return;
     if (rest !== undefined) give(rest);
-    sendHead();
     outlet!.end();
     finish('Complete');
   }
 
-  function sendHead(): void {
-    head?.();
+  /** @param length of the whole body, where it is known */
+  function sendHead(length?: number): void {
+    head?.(length);
     head = undefined;
   }
 

@@ -2,7 +2,11 @@ import { SallyportError } from '../../errors.ts';
 import { findMarkers } from '../../masking/marker.ts';
 import type { MaskPlan } from '../../masking/mask-plan.ts';
 import { viewOf } from '../../masking/write-back/original.ts';
-import { holdsPlaceholder, treeHoldsPlaceholder } from '../../masking/write-back/placeholder-search.ts';
+import {
+  holdsPlaceholder,
+  lineHoldsPlaceholder,
+  treeHoldsPlaceholder,
+} from '../../masking/write-back/placeholder-search.ts';
 import { refuseProbes } from '../../masking/write-back/selector-probe.ts';
 import { Tracer } from '../../masking/write-back/tracer.ts';
 import {
@@ -45,7 +49,8 @@ export class WriteBack {
   concerns({ masking, operation }: Exchange): boolean {
     if (masking === undefined) return false;
     const { isCollection, method, query, path } = operation!;
-    return isCollection || (method !== 'GET' && method !== 'HEAD') || holdsPlaceholder(query) || holdsPlaceholder(path);
+    const reads = method === 'GET' || method === 'HEAD';
+    return isCollection || !reads || lineHoldsPlaceholder(query) || lineHoldsPlaceholder(path);
   }
 
   /**
@@ -197,7 +202,7 @@ function planOfObject(plan: MaskPlan, { namespace, name }: Operation, tree: Json
 function refuseInRequestLine({ path, query, exec }: Operation): void {
   const word = exec?.command.findIndex(holdsPlaceholder) ?? -1;
   if (word !== -1) throw misplaced(`argument ${word} of the command`);
-  if (holdsPlaceholder(path)) throw misplaced('the name in the path');
+  if (lineHoldsPlaceholder(path)) throw misplaced('the name in the path');
   if (query === '') return;
   for (const [name, value] of Query.parse(query).entries()) {
     if (holdsPlaceholder(name) || holdsPlaceholder(value)) throw misplaced(`the query parameter ${name.slice(0, 60)}`);

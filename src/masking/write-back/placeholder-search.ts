@@ -24,6 +24,14 @@ export function holdsPlaceholder(text: string): boolean {
 
 const MAX_DECODED = 1 << 20;
 
+/** Of the marker in base64 so many characters stand in a row that it alone decides, letters and digits all; in base64 of that more. */
+const MAY_BE_ENCODED = /[A-Za-z0-9]{22}|\0/;
+
+/** As `holdsPlaceholder`, for what has no lines: most names are too short for base64 of the marker, and nothing is decoded. */
+export function lineHoldsPlaceholder(text: string): boolean {
+  return text.includes(MARKER) || (MAY_BE_ENCODED.test(text) && holdsPlaceholder(text));
+}
+
 /** Placeholders in the strings of a value, decoded where they stand in base64; without repetitions. */
 export function placeholdersIn(value: Json, found: Set<string> = new Set()): Set<string> {
   if (typeof value === 'string') {
