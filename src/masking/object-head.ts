@@ -17,8 +17,8 @@ export interface ObjectHead {
 
 /**
  * Reads an object's head before its body is masked: `data` may stand before `kind`. Of keys that stand twice, a `kind` that
- * is Secret is believed. Where kind and metadata are known and tell of no Secret, the rest is not read: the mask itself refuses
- * a second kind that is.
+ * is Secret is believed; of metadata's, the first. Where kind and metadata are known and tell of no Secret, the rest is not
+ * read: the mask itself refuses a second kind that is.
  * @param cursor where the object begins; it is moved
  * @param known its kind, where that is known from elsewhere
  * @param wanted `names`: only what metadata says
@@ -35,9 +35,10 @@ export function readHead(cursor: JsonCursor, known: string, wanted: 'all' | 'nam
       if (head.kind !== 'Secret') head.kind = kind;
     } else if (name === 'type') head.type = text(cursor);
     else if (name === 'metadata' && cursor.peek() === 0x7b) {
-      readMetadata(cursor, head);
       const kind = head.kind || known;
-      if (wanted === 'names' || (kind !== '' && kind !== 'Secret')) return head;
+      const isLast = wanted === 'names' || (kind !== '' && kind !== 'Secret');
+      readMetadata(cursor, head, isLast);
+      if (isLast) return head;
     } else if (name === 'object' && EVENT.test(head.type)) return head;
     else {
       if (name === 'data' || name === 'stringData') head.hasData = true;
@@ -47,13 +48,23 @@ export function readHead(cursor: JsonCursor, known: string, wanted: 'all' | 'nam
   return head;
 }
 
-function readMetadata(cursor: JsonCursor, head: { uid: string; namespace: string; name: string }): void {
+/**
+ * @param isLast nothing behind it is read: the cursor is left where all three are known, mostly before labels, annotations and
+ * managedFields
+ */
+function readMetadata(
+  cursor: JsonCursor,
+  head: { uid: string; namespace: string; name: string },
+  isLast: boolean,
+): void {
   cursor.enter();
   if (cursor.empty(0x7d)) return;
   do {
     const field = keyName(cursor);
-    if (field === 'uid' || field === 'namespace' || field === 'name') head[field] = text(cursor);
+    if ((field === 'uid' || field === 'namespace' || field === 'name') && head[field] === '')
+      head[field] = text(cursor);
     else cursor.pass();
+    if (isLast && head.uid !== '' && head.namespace !== '' && head.name !== '') return;
   } while (cursor.more(0x7d));
 }
 
