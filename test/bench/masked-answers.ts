@@ -50,7 +50,7 @@ interface Caller {
 export const maskedAnswers = part<Size>(
   'masking',
   {
-    full: { rounds: 6, engineRounds: 40, seconds: 4, warmRequests: 8_000, closedRounds: 30, closedRequests: 600 },
+    full: { rounds: 6, engineRounds: 80, seconds: 4, warmRequests: 8_000, closedRounds: 48, closedRequests: 600 },
     quick: { rounds: 1, engineRounds: 2, seconds: 1, warmRequests: 500, closedRounds: 2, closedRequests: 300 },
   },
   async (bed, size) => {
