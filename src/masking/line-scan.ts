@@ -1,3 +1,4 @@
+import type { KeywordScan } from './keyword-scan.ts';
 import type { Recognizer } from './recognizer.ts';
 
 const ESCAPE = 0x1b;
@@ -10,6 +11,7 @@ export class LineScan {
   readonly #recognizer: Recognizer;
   readonly #bytes: Buffer;
   readonly #to: number;
+  readonly #keywords: KeywordScan | undefined;
   /** Whether the lines stand in a string of JSON. */
   readonly #escaped: boolean;
   #keyword = -1;
@@ -23,6 +25,7 @@ export class LineScan {
     // A search must not run on behind the lines.
     this.#bytes = bytes.length === to ? bytes : bytes.subarray(0, to);
     this.#to = to;
+    this.#keywords = recognizer.keywordsIn(this.#bytes, to, escaped);
   }
 
   /** The first place from here on, where a line begins; the end of the lines where there is none. Calls must not go back. */
@@ -30,7 +33,7 @@ export class LineScan {
     const recognizer = this.#recognizer;
     const bytes = this.#bytes;
     const to = this.#to;
-    if (this.#keyword < at) this.#keyword = recognizer.nextKeyword(bytes, at, to, this.#escaped);
+    if (this.#keyword < at) this.#keyword = this.#keywords?.next(at) ?? at;
     if (this.#run < at) this.#run = recognizer.nextRun(bytes, at, to);
     // In a string of JSON both are written out, and found as keywords are.
     if (this.#escaped) return Math.min(this.#keyword, this.#run);

@@ -4,6 +4,7 @@ import { base64Runs, beginsAsText, decodeText, someRun, unescapeUrl } from './en
 import { type Finding, joined } from './finding.ts';
 import { assigns, beginsToken, endsLine, isEscapedScheme, type KeywordCheck, labels, never } from './keyword-check.ts';
 import { KeywordGate } from './keyword-gate.ts';
+import { KeywordScan } from './keyword-scan.ts';
 import { CREDENTIAL_KINDS } from './kinds-credentials.ts';
 import { ibanLength, PERSONAL_KINDS } from './kinds-personal.ts';
 import { SHAPED_KINDS } from './kinds-shaped.ts';
@@ -110,13 +111,13 @@ export class Recognizer {
     this.idle = families.length === 0 && patterns.length === 0;
   }
 
-  /** Of whole lines, the first byte from here on that makes its line worth a look; `to` where there is none. */
-  nextKeyword(bytes: Uint8Array, from: number, to: number, escaped: boolean): number {
-    if (this.ungated.length > 0) return from;
-    return (escaped ? this.escapedLines : this.lines).first(bytes, from, to);
+  /** In whole lines, what makes a line worth a look; undefined where every line is. */
+  keywordsIn(bytes: Uint8Array, to: number, escaped: boolean): KeywordScan | undefined {
+    if (this.ungated.length > 0) return undefined;
+    return new KeywordScan(escaped ? this.escapedLines : this.lines, bytes, to);
   }
 
-  /** Likewise, the first base64 that begins as a text does. */
+  /** The first base64 from here on that begins as a text does; `to` where there is none. */
   nextRun(bytes: Uint8Array, from: number, to: number): number {
     let at = to;
     if (this.decodes) {
