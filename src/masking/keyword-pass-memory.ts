@@ -8,10 +8,15 @@ export const MOST_EARLY = 256;
 
 /** Where the pass has what: addresses in its memory. Below: where each stretch's list ends. */
 export const CLASSES = 0x400;
-/** What a first state depends on stands before it. */
+/** The first stretch; before each stands what its first state depends on. */
 export const TEXT = 0x800;
-/** Eight bytes for each of the text, rounded up to whole stretches. */
+/** From one stretch to the next. */
+export const STRIDE: number = PIECE / STRETCHES + MOST_EARLY;
+/** Of each stretch: eight bytes for each of its own. */
 export const LISTS = 0x8000;
-export const TABLES = 0x40000;
-export const MEMORY_PAGES = 64;
-export const MEMORY_BYTES: number = MEMORY_PAGES * 0x10000;
+export const LIST_STRIDE: number = (PIECE / STRETCHES) * 8;
+/** Rows of states in which no keyword ends. */
+export const ROWS = 0x40000;
+/** Rows of those in which one does: this bit in an address says so. */
+export const ENDING = 0x200000;
+export const MEMORY_BYTES = 0x400000;

@@ -1,6 +1,18 @@
 import type { KeywordAutomaton } from './keyword-automaton.ts';
 import { KEYWORD_PASS } from './keyword-pass.generated.ts';
-import { CLASSES, LISTS, MEMORY_BYTES, MOST_EARLY, PIECE, STRETCHES, TABLES, TEXT } from './keyword-pass-memory.ts';
+import {
+  CLASSES,
+  ENDING,
+  LIST_STRIDE,
+  LISTS,
+  MEMORY_BYTES,
+  MOST_EARLY,
+  PIECE,
+  ROWS,
+  STRETCHES,
+  STRIDE,
+  TEXT,
+} from './keyword-pass-memory.ts';
 
 /**
  * Finds where keywords end among `PIECE` bytes at most.
@@ -38,27 +50,29 @@ export const passInScript: KeywordPass = (automaton, bytes, begin, from, to) => 
   return length === 0 ? NONE : found.slice(0, length);
 };
 
+type Pass = (length: number, early: number, root: number) => void;
+
 /** The parts of WebAssembly's interface that are needed: Node's types do not have it. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
   Instance: new (
     module: object,
-  ) => {
-    readonly exports: {
-      readonly memory: { readonly buffer: ArrayBuffer };
-      pass(length: number, early: number, root: number, accepting: number): void;
-    };
-  };
+  ) => { readonly exports: { readonly memory: { readonly buffer: ArrayBuffer }; readonly pass: Pass } };
 };
 
-/** The pass in WebAssembly, in a memory of its own that all gates share: none holds more of it than while it is passed. */
+/** Where an automaton's rows lie. */
+interface Place {
+  readonly rows: number;
+  readonly ending: number;
+}
+
+/** The pass in WebAssembly, in a memory of its own that all gates share: what is in it counts only while it passes. */
 class WebAssemblyPass {
-  readonly #pass: (length: number, early: number, root: number, accepting: number) => void;
+  readonly #pass: Pass;
   readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
-  /** Where each automaton's table lies. */
-  #roots = new WeakMap<KeywordAutomaton, number>();
-  #free = TABLES;
+  #places = new WeakMap<KeywordAutomaton, Place>();
+  #free: Place = { rows: ROWS, ending: ENDING };
   /** Whose classes are in place. */
   #present: KeywordAutomaton | undefined;
 
@@ -71,65 +85,78 @@ class WebAssemblyPass {
     this.#words = new Int32Array(memory.buffer);
   }
 
-  takes({ longest, table }: KeywordAutomaton): boolean {
-    return longest <= MOST_EARLY && table.length * 4 <= MEMORY_BYTES - TABLES;
+  takes({ longest, table, accepting }: KeywordAutomaton): boolean {
+    return (
+      longest <= MOST_EARLY && ROWS + accepting * 4 <= ENDING && ENDING + (table.length - accepting) * 4 <= MEMORY_BYTES
+    );
   }
 
   run(automaton: KeywordAutomaton, bytes: Uint8Array, begin: number, from: number, to: number): Int32Array {
-    const root = this.#rootOf(automaton);
+    const place = this.#placeOf(automaton);
     const early = automaton.longest;
-    const before = Math.max(begin, from - early);
-    const text = TEXT - (from - before);
-    // What stood there before is another's: it must not decide anything.
-    this.#bytes.fill(0, TEXT - early, text);
-    this.#bytes.set(bytes.subarray(before, to), text);
-    const size = to - from;
-    const length = Math.ceil(size / STRETCHES);
-    this.#bytes.fill(0, TEXT + size, TEXT + length * STRETCHES);
-    this.#pass(length, early, root, root + automaton.accepting * 4);
-    return this.#listed(length, root, from - TEXT, to);
+    const length = Math.ceil((to - from) / STRETCHES);
+    for (let s = 0; s < STRETCHES; s++) {
+      const at = TEXT + s * STRIDE;
+      const start = from + s * length;
+      const before = Math.min(to, Math.max(begin, start - early));
+      const end = Math.min(to, start + length);
+      // What stood there is another's: it must not decide anything.
+      if (start - before < early) this.#bytes.fill(0, at - early, at - (start - before));
+      this.#bytes.set(bytes.subarray(before, end), at - (start - before));
+      if (end - start < length) this.#bytes.fill(0, at + Math.max(0, end - start), at + length);
+    }
+    this.#pass(length, early, place.rows);
+    return this.#listed(automaton, place, length, from, to);
   }
 
-  #rootOf(automaton: KeywordAutomaton): number {
-    let root = this.#roots.get(automaton);
-    if (root === undefined) {
-      root = this.#place(automaton);
-      this.#roots.set(automaton, root);
+  #placeOf(automaton: KeywordAutomaton): Place {
+    let place = this.#places.get(automaton);
+    if (place === undefined) {
+      place = this.#put(automaton);
+      this.#places.set(automaton, place);
     }
     if (this.#present !== automaton) {
       for (let byte = 0; byte < 256; byte++) this.#bytes[CLASSES + byte] = automaton.classes[byte]! * 4;
       this.#present = automaton;
     }
-    return root;
+    return place;
   }
 
-  /** Where no place is left, all begin anew. */
-  #place({ table }: KeywordAutomaton): number {
-    if (this.#free + table.length * 4 > MEMORY_BYTES) {
-      this.#roots = new WeakMap();
-      this.#free = TABLES;
+  /** Where there is no room left, all begin anew. */
+  #put({ table, accepting }: KeywordAutomaton): Place {
+    const more = (free: Place): Place => ({
+      rows: free.rows + accepting * 4,
+      ending: free.ending + (table.length - accepting) * 4,
+    });
+    let next = more(this.#free);
+    if (next.rows > ENDING || next.ending > MEMORY_BYTES) {
+      this.#places = new WeakMap();
+      this.#free = { rows: ROWS, ending: ENDING };
+      next = more(this.#free);
     }
-    const root = this.#free;
-    for (let i = 0; i < table.length; i++) this.#words[root / 4 + i] = root + table[i]! * 4;
-    this.#free += table.length * 4;
-    return root;
+    const { rows, ending } = this.#free;
+    const address = (state: number): number =>
+      state < accepting ? rows + state * 4 : ending + (state - accepting) * 4;
+    for (let i = 0; i < table.length; i++) this.#words[address(i) / 4] = address(table[i]!);
+    this.#free = next;
+    return { rows, ending };
   }
 
-  #listed(length: number, root: number, shift: number, to: number): Int32Array {
+  #listed({ accepting }: KeywordAutomaton, { ending }: Place, length: number, from: number, to: number): Int32Array {
     const words = this.#words;
     let size = 0;
-    for (let s = 0; s < STRETCHES; s++) size += words[s]! - LISTS - s * length * 8;
+    for (let s = 0; s < STRETCHES; s++) size += words[s]! - LISTS - s * LIST_STRIDE;
     if (size === 0) return NONE;
     const list = new Int32Array(size / 4);
     let put = 0;
     for (let s = 0; s < STRETCHES; s++) {
       const end = words[s]! / 4;
-      for (let at = (LISTS + s * length * 8) / 4; at < end; at += 2) {
-        const last = words[at]! + shift;
+      for (let at = (LISTS + s * LIST_STRIDE) / 4; at < end; at += 2) {
+        const last = from + s * length + words[at]! - TEXT;
         // What fills up the last stretch.
         if (last >= to) return list.subarray(0, put);
         list[put] = last;
-        list[put + 1] = (words[at + 1]! - root) / 4;
+        list[put + 1] = accepting + (words[at + 1]! - ending) / 4;
         put += 2;
       }
     }
