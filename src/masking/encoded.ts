@@ -1,56 +1,5 @@
 import { gunzipSync } from 'node:zlib';
 
-export interface Run {
-  readonly start: number;
-  readonly end: number;
-}
-
-const MIN_RUN = 16;
-const IS_BASE64 = new Uint8Array(256);
-for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_')
-  IS_BASE64[char.charCodeAt(0)] = 1;
-
-/** Runs of at least 16 base64 characters, with their padding. */
-export function base64Runs(bytes: Uint8Array, from: number, to: number): Run[] {
-  const runs: Run[] = [];
-  someRun(bytes, from, to, (_, start, end) => {
-    runs.push({ start, end });
-    return false;
-  });
-  return runs;
-}
-
-/**
- * Tells of each run of at least 16 base64 characters until one is what is looked for. Looks at every sixteenth byte until one
- * could lie in a run: a text without any costs a sixteenth of a pass.
- */
-export function someRun(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  test: (bytes: Uint8Array, start: number, end: number) => boolean,
-): boolean {
-  let floor = from;
-  let probe = from + MIN_RUN - 1;
-  while (probe < to) {
-    if (IS_BASE64[bytes[probe]!] === 0) {
-      probe += MIN_RUN;
-      continue;
-    }
-    let start = probe;
-    while (start > floor && IS_BASE64[bytes[start - 1]!] === 1) start--;
-    let end = probe + 1;
-    while (end < to && IS_BASE64[bytes[end]!] === 1) end++;
-    if (end - start >= MIN_RUN) {
-      while (end < to && bytes[end] === 0x3d && (end - start) % 4 !== 0) end++;
-      if (test(bytes, start, end)) return true;
-    }
-    floor = end;
-    probe = end + MIN_RUN;
-  }
-  return false;
-}
-
 const VALUES = new Uint8Array(256);
 for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries()) {
   VALUES[char.charCodeAt(0)] = value;

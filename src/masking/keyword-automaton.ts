@@ -1,3 +1,6 @@
+/** Of 256 bytes few stand in keywords. */
+const MOST_COLUMNS = 255;
+
 /**
  * Keywords as one automaton (Aho–Corasick, as a table): letters match in either case, `0` in a keyword stands for any digit. A state
  * is the offset of its row.
@@ -17,6 +20,7 @@ export class KeywordAutomaton {
 
   constructor(keywords: readonly string[]) {
     this.width = classify(keywords, this.classes);
+    if (this.width > MOST_COLUMNS) throw new Error('too many different bytes in keywords for one gate');
     this.lengths = keywords.map((keyword) => keyword.length);
     this.longest = Math.max(0, ...this.lengths);
     const built = build(keywords, this.classes, this.width);

@@ -4,12 +4,17 @@ import type { KeywordCheck } from './keyword-check.ts';
 import { keywordPass } from './keyword-pass.ts';
 import { PIECE } from './keyword-pass-memory.ts';
 
+/** No column: an automaton with so many is refused. */
+const STOP = 255;
+
 /** Keywords, and what must hold around each for it to count. What the gate does not find, no expression is tried on. */
 export class KeywordGate {
   readonly automaton: KeywordAutomaton;
   private readonly classes: Uint8Array;
   private readonly table: Int32Array | Uint16Array;
   private readonly accepting: number;
+  /** As `classes`, but for what ends a string of JSON, or its being plain. */
+  private readonly inString: Uint8Array;
   private readonly checks: readonly (KeywordCheck | undefined)[];
 
   /** @param keywords their letters match in either case, `0` stands for any digit */
@@ -17,6 +22,9 @@ export class KeywordGate {
     this.automaton = keywords instanceof KeywordAutomaton ? keywords : new KeywordAutomaton(keywords);
     this.checks = checks;
     ({ classes: this.classes, table: this.table, accepting: this.accepting } = this.automaton);
+    this.inString = this.classes.slice().fill(STOP, 0, 0x20);
+    this.inString[0x22] = STOP;
+    this.inString[0x5c] = STOP;
   }
 
   /** The same keywords with other checks. */
@@ -44,15 +52,14 @@ export class KeywordGate {
    * where there is one, an escape or a control character, or no quote is near: then it is to be read. What both take is one pass.
    */
   quietEnd(bytes: Uint8Array, start: number, end: number): number {
-    const { classes, table, accepting } = this;
+    const { inString, table, accepting } = this;
     const near = start + NEAR < end ? start + NEAR : end;
     let state = 0;
     let met = false;
     for (let i = start; i < near; i++) {
-      const c = bytes[i]!;
-      if (c === 0x22) return met && this.touches(bytes, start, i) ? -1 : i;
-      if (c === 0x5c || c < 0x20) return -1;
-      state = table[state + classes[c]!]!;
+      const column = inString[bytes[i]!]!;
+      if (column === STOP) return bytes[i] !== 0x22 || (met && this.touches(bytes, start, i)) ? -1 : i;
+      state = table[state + column]!;
       // What its check says depends on where the string ends.
       if (state >= accepting) met = true;
     }

@@ -13,6 +13,7 @@ import {
   STRIDE,
   TEXT,
 } from './keyword-pass-memory.ts';
+import { instanceOf, type WebAssemblyPass } from './web-assembly.ts';
 
 /**
  * Finds where keywords end among `PIECE` bytes at most.
@@ -50,15 +51,10 @@ export const passInScript: KeywordPass = (automaton, bytes, begin, from, to) => 
   return length === 0 ? NONE : found.slice(0, length);
 };
 
-type Pass = (length: number, early: number, root: number) => void;
+/** A column's offset in its row is one byte. */
+const MOST_COLUMNS = 64;
 
-/** The parts of WebAssembly's interface that are needed: Node's types do not have it. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object;
-  Instance: new (
-    module: object,
-  ) => { readonly exports: { readonly memory: { readonly buffer: ArrayBuffer }; readonly pass: Pass } };
-};
+type Pass = (length: number, early: number, root: number) => void;
 
 /** Where an automaton's rows lie. */
 interface Place {
@@ -67,7 +63,7 @@ interface Place {
 }
 
 /** The pass in WebAssembly, in a memory of its own that all gates share: what is in it counts only while it passes. */
-class WebAssemblyPass {
+class SharedPass {
   readonly #pass: Pass;
   readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
@@ -76,18 +72,18 @@ class WebAssemblyPass {
   /** Whose classes are in place. */
   #present: KeywordAutomaton | undefined;
 
-  /** @throws where the machine has no WebAssembly, or no memory for it */
-  constructor() {
-    const module = new WebAssembly.Module(Buffer.from(KEYWORD_PASS, 'base64'));
-    const { pass, memory } = new WebAssembly.Instance(module).exports;
+  constructor({ pass, memory }: WebAssemblyPass<Pass>) {
     this.#pass = pass;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#words = new Int32Array(memory.buffer);
   }
 
-  takes({ longest, table, accepting }: KeywordAutomaton): boolean {
+  takes({ longest, width, table, accepting }: KeywordAutomaton): boolean {
     return (
-      longest <= MOST_EARLY && ROWS + accepting * 4 <= ENDING && ENDING + (table.length - accepting) * 4 <= MEMORY_BYTES
+      longest <= MOST_EARLY &&
+      width <= MOST_COLUMNS &&
+      ROWS + accepting * 4 <= ENDING &&
+      ENDING + (table.length - accepting) * 4 <= MEMORY_BYTES
     );
   }
 
@@ -164,23 +160,19 @@ class WebAssemblyPass {
   }
 }
 
-let shared: WebAssemblyPass | undefined | null;
+let shared: SharedPass | undefined | null;
 
-/** @returns undefined on a machine without WebAssembly */
-function webAssembly(): WebAssemblyPass | undefined {
+function sharedPass(): SharedPass | undefined {
   if (shared === undefined) {
-    try {
-      shared = new WebAssemblyPass();
-    } catch {
-      shared = null;
-    }
+    const instance = instanceOf<Pass>(KEYWORD_PASS);
+    shared = instance === undefined ? null : new SharedPass(instance);
   }
   return shared ?? undefined;
 }
 
 /** In WebAssembly. @returns undefined where that cannot be */
 export function passInWebAssembly(...[automaton, ...range]: Parameters<KeywordPass>): Int32Array | undefined {
-  const pass = webAssembly();
+  const pass = sharedPass();
   return pass?.takes(automaton) === true ? pass.run(automaton, ...range) : undefined;
 }
 

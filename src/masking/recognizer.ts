@@ -1,6 +1,8 @@
 import { NAME_KEYWORDS, readAssignment } from './assignment.ts';
+import { someRunInScript } from './base64-pass.ts';
+import { Base64Scan, base64Runs } from './base64-scan.ts';
 import { type Detector, FAMILIES, type Family } from './detector.ts';
-import { base64Runs, beginsAsText, decodeText, someRun, unescapeUrl } from './encoded.ts';
+import { beginsAsText, decodeText, unescapeUrl } from './encoded.ts';
 import { type Finding, joined } from './finding.ts';
 import { assigns, beginsToken, endsLine, isEscapedScheme, type KeywordCheck, labels, never } from './keyword-check.ts';
 import { KeywordGate } from './keyword-gate.ts';
@@ -117,19 +119,9 @@ export class Recognizer {
     return new KeywordScan(escaped ? this.escapedLines : this.lines, bytes, to);
   }
 
-  /** The first base64 from here on that begins as a text does; `to` where there is none. */
-  nextRun(bytes: Uint8Array, from: number, to: number): number {
-    let at = to;
-    if (this.decodes) {
-      someRun(bytes, from, to, (_, start, end) => {
-        // The n of a line's end that is written out looks like one of its letters.
-        const isCut = start > from && bytes[start - 1] === 0x5c && beginsAsText(bytes, start + 1, end);
-        if (!isCut && !beginsAsText(bytes, start, end)) return false;
-        at = isCut ? start + 1 : start;
-        return true;
-      });
-    }
-    return at;
+  /** In whole lines, what may be an encoding; undefined where none is read. */
+  runsIn(bytes: Uint8Array, to: number): Base64Scan | undefined {
+    return this.decodes ? new Base64Scan(bytes, to) : undefined;
   }
 
   /** Whether a range of bytes could hold anything: what says no is passed on unread. */
@@ -249,7 +241,7 @@ function isMarked(text: string, start: number, end: number): boolean {
 const PROBED = 65_536;
 
 function hasLongRun(bytes: Uint8Array, start: number, end: number): boolean {
-  return end - start > PROBED || someRun(bytes, start, end, beginsAsText);
+  return end - start > PROBED || someRunInScript(bytes, start, end, beginsAsText);
 }
 
 function readerOf(detector: Detector): Reader {

@@ -1,4 +1,4 @@
-import { base64Runs } from '../encoded.ts';
+import { base64Runs } from '../base64-scan.ts';
 import { MARKER } from '../marker.ts';
 import { holdsPlaceholder, PLACEHOLDER } from './placeholder-search.ts';
 import type { RestoredText } from './text-restore.ts';
