@@ -8,8 +8,6 @@ export interface Run {
 }
 
 const NONE = new Int32Array(0);
-/** Bytes of the first piece; each that follows upon another is twice as long. */
-const FIRST = 2048;
 /** In fewer bytes runs are told one by one. */
 const SHORT = 512;
 
@@ -21,7 +19,6 @@ export class Base64Scan {
   #runs: Int32Array = NONE;
   #index = 0;
   #read = -1;
-  #piece = FIRST;
 
   /** @param bytes which stay as they are while they are read */
   constructor(bytes: Uint8Array, to: number, pass: Base64Pass = base64Pass) {
@@ -45,12 +42,8 @@ export class Base64Scan {
   }
 
   #more(from: number): void {
-    if (from > this.#read) {
-      this.#read = from;
-      this.#piece = FIRST;
-    }
-    let end = Math.min(this.#to, this.#read + this.#piece);
-    this.#piece = Math.min(PIECE, this.#piece * 2);
+    if (from > this.#read) this.#read = from;
+    let end = Math.min(this.#to, this.#read + PIECE);
     const runs = this.#pass(this.#bytes, this.#read, end);
     const last = runs.length - 1;
     if (last > 0 && runs[last] === end) {

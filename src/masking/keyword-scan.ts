@@ -2,9 +2,6 @@ import type { KeywordGate } from './keyword-gate.ts';
 import { type KeywordPass, keywordPass, NONE } from './keyword-pass.ts';
 import { PIECE } from './keyword-pass-memory.ts';
 
-/** Bytes of the first piece; each that follows upon another is twice as long. */
-const FIRST = 2048;
-
 /** The keywords in a range of bytes from left to right, a piece at a time: what nobody asks for is not read. */
 export class KeywordScan {
   readonly #gate: KeywordGate;
@@ -17,7 +14,6 @@ export class KeywordScan {
   /** Where the first piece begins; -1 before. */
   #begin = -1;
   #read = -1;
-  #piece = FIRST;
 
   /** @param bytes which stay as they are while they are read */
   constructor(gate: KeywordGate, bytes: Uint8Array, to: number, pass: KeywordPass = keywordPass) {
@@ -44,13 +40,9 @@ export class KeywordScan {
   }
 
   #more(from: number): void {
-    if (from > this.#read) {
-      // What was left out is not read, and much may be left out again.
-      this.#begin = this.#read = from;
-      this.#piece = FIRST;
-    }
-    const end = Math.min(this.#to, this.#read + this.#piece);
-    this.#piece = Math.min(PIECE, this.#piece * 2);
+    // What was left out is not read.
+    if (from > this.#read) this.#begin = this.#read = from;
+    const end = Math.min(this.#to, this.#read + PIECE);
     this.#ends = this.#pass(this.#gate.automaton, this.#bytes, this.#begin, this.#read, end);
     this.#index = 0;
     this.#read = end;
