@@ -29,6 +29,8 @@ export class SegmentCheck {
   identity: RecordingIdentity | undefined;
   /** Requests that were received and are not complete. */
   readonly open = new Set<string>();
+  /** Where the stage stood in the last event, behind its number. */
+  #stage = 0;
   readonly #recording: string;
   readonly #findings: Findings;
   #file = '';
@@ -143,7 +145,7 @@ export class SegmentCheck {
     this.seq = seq;
     this.hash = hash;
     // `,"kind":"Event"`: of all kinds only this one begins with Ev.
-    if (line[behindSeq + 9] === 0x45 && line[behindSeq + 10] === 0x76) this.#track(line);
+    if (line[behindSeq + 9] === 0x45 && line[behindSeq + 10] === 0x76) this.#track(line, behindSeq);
   }
 
   #note(what: string): void {
@@ -177,9 +179,9 @@ export class SegmentCheck {
   }
 
   /** Which requests are under way, from the bytes alone: reading the JSON of every line would cost ten times the hash. */
-  #track(line: Buffer): void {
+  #track(line: Buffer, behindSeq: number): void {
     // Nothing is open that could end: so it is where reads follow each other.
-    if (this.open.size === 0 && isComplete(line)) return;
+    if (this.open.size === 0 && this.#isComplete(line, behindSeq)) return;
     const head = line.toString('latin1', 0, HEAD);
     const id = member(head, AUDIT_ID);
     const stage = member(head, STAGE);
@@ -187,12 +189,21 @@ export class SegmentCheck {
     if (stage === 'ResponseComplete') this.open.delete(id);
     else this.open.add(id);
   }
+
+  /** Looks first where it stood last time: a search for every line would cost a third of its hash. */
+  #isComplete(line: Buffer, behindSeq: number): boolean {
+    if (standsAt(line, behindSeq + this.#stage, COMPLETE)) return true;
+    const at = line.indexOf(BEFORE_STAGE);
+    this.#stage = at - behindSeq;
+    return at !== -1 && standsAt(line, at, COMPLETE);
+  }
 }
 
-function isComplete(line: Buffer): boolean {
-  const at = line.indexOf(BEFORE_STAGE);
-  const end = at + COMPLETE.length;
-  return at !== -1 && end <= Math.min(HEAD, line.length) && line.compare(COMPLETE, 0, COMPLETE.length, at, end) === 0;
+/** In a line's head: what an agent says stands behind it. */
+function standsAt(line: Buffer, at: number, what: Buffer): boolean {
+  if (at < 0 || at + what.length > Math.min(HEAD, line.length)) return false;
+  for (let i = 0; i < what.length; i += 1) if (line[at + i] !== what[i]) return false;
+  return true;
 }
 
 function misplaced(seq: number, last: number): string {
