@@ -18,5 +18,5 @@ export const LIST_STRIDE: number = (PIECE / STRETCHES) * 8;
 /** Rows of states in which no keyword ends. */
 export const ROWS = 0x40000;
 /** Rows of those in which one does: this bit in an address says so. */
-export const ENDING = 0x200000;
-export const MEMORY_BYTES = 0x400000;
+export const ENDING = 0x800000;
+export const MEMORY_BYTES = 0x1000000;

@@ -56,6 +56,9 @@ const MOST_COLUMNS = 64;
 
 type Pass = (length: number, early: number, root: number) => void;
 
+/** Milliseconds between two times that all tables are thrown out: were there more in use than fit, each pass would put one in anew. */
+const CLEARED_EVERY = 10_000;
+
 /** Where an automaton's rows lie. */
 interface Place {
   readonly rows: number;
@@ -69,6 +72,7 @@ class SharedPass {
   readonly #words: Int32Array;
   #places = new WeakMap<KeywordAutomaton, Place>();
   #free: Place = { rows: ROWS, ending: ENDING };
+  #cleared = Number.NEGATIVE_INFINITY;
   /** Whose classes are in place. */
   #present: KeywordAutomaton | undefined;
 
@@ -87,8 +91,10 @@ class SharedPass {
     );
   }
 
-  run(automaton: KeywordAutomaton, bytes: Uint8Array, begin: number, from: number, to: number): Int32Array {
+  /** @returns undefined where there is no room for its table at present */
+  run(automaton: KeywordAutomaton, bytes: Uint8Array, begin: number, from: number, to: number): Int32Array | undefined {
     const place = this.#placeOf(automaton);
+    if (place === undefined) return undefined;
     const early = automaton.longest;
     const length = Math.ceil((to - from) / STRETCHES);
     for (let s = 0; s < STRETCHES; s++) {
@@ -105,10 +111,11 @@ class SharedPass {
     return this.#listed(automaton, place, length, from, to);
   }
 
-  #placeOf(automaton: KeywordAutomaton): Place {
+  #placeOf(automaton: KeywordAutomaton): Place | undefined {
     let place = this.#places.get(automaton);
     if (place === undefined) {
       place = this.#put(automaton);
+      if (place === undefined) return undefined;
       this.#places.set(automaton, place);
     }
     if (this.#present !== automaton) {
@@ -118,14 +125,17 @@ class SharedPass {
     return place;
   }
 
-  /** Where there is no room left, all begin anew. */
-  #put({ table, accepting }: KeywordAutomaton): Place {
+  /** Where there is no room left, all begin anew, unless they did so a moment ago. */
+  #put({ table, accepting }: KeywordAutomaton): Place | undefined {
     const more = (free: Place): Place => ({
       rows: free.rows + accepting * 4,
       ending: free.ending + (table.length - accepting) * 4,
     });
     let next = more(this.#free);
     if (next.rows > ENDING || next.ending > MEMORY_BYTES) {
+      const now = performance.now();
+      if (now - this.#cleared < CLEARED_EVERY) return undefined;
+      this.#cleared = now;
       this.#places = new WeakMap();
       this.#free = { rows: ROWS, ending: ENDING };
       next = more(this.#free);

@@ -129,7 +129,10 @@ suite('the pass for keywords', () => {
 
   test('is left to JavaScript where a keyword is too long for it, or they are too many, or of too many letters', () => {
     const long = new KeywordAutomaton(['pw', 'long'.repeat(100)]);
-    const words = Array.from({ length: 6_000 }, (_, i) => `${letters(i)}klmnouvyz`);
+    const words = Array.from(
+      { length: 6_000 },
+      (_, i) => `${letters(i)}${'klmnopqrstuvwxyz-_./:@=+#%&!$^~'.slice(i % 22).slice(0, 9)}`,
+    );
     const many = new KeywordAutomaton(['pw', ...words]);
     const wide = new KeywordAutomaton(['pw', String.fromCharCode(...Array.from({ length: 64 }, (_, i) => 0xa0 + i))]);
     for (const automaton of [long, many, wide]) {
@@ -143,15 +146,27 @@ suite('the pass for keywords', () => {
     assert.equal(new KeywordScan(new KeywordGate(long), bytes, bytes.length).next(0), 2_299);
   });
 
-  test('holds as many automatons as it has room for, and begins anew when it has none', () => {
-    for (let n = 0; n < 40; n++) {
+  test('holds as many automatons as it has room for, once begins anew when it has none, and then leaves the others to JavaScript', () => {
+    const automatons = Array.from({ length: 90 }, (_, n) => {
       const words = Array.from({ length: 300 }, (_, i) => `${letters(n)}z${letters(i)}-${'y'.repeat(12)}`);
-      const automaton = new KeywordAutomaton(words);
+      return { word: words[17]!, automaton: new KeywordAutomaton(words) };
+    });
+    const placed = automatons.map(({ word, automaton }) => {
       const bytes = Buffer.alloc(3_000, '.');
-      bytes.write(words[17]!, 2_000);
-      const ends = inWebAssembly(automaton, bytes, 0, 0, bytes.length);
-      assert.deepEqual([...ends], [...passInScript(automaton, bytes, 0, 0, bytes.length)]);
-      assert.ok(ends.length > 0);
-    }
+      bytes.write(word, 2_000);
+      const range = [automaton, bytes, 0, 0, bytes.length] as const;
+      const expected = [...passInScript(...range)];
+      assert.ok(expected.length > 0);
+      assert.deepEqual([...keywordPass(...range)], expected);
+      const ends = passInWebAssembly(...range);
+      if (ends !== undefined) assert.deepEqual([...ends], expected);
+      return ends !== undefined;
+    });
+    assert.ok(placed[0], 'the first is placed');
+    assert.ok(!placed.at(-1), 'the last is not: all that were placed before it are in use');
+    // What was placed stays: nobody pays for who came too late.
+    const last = placed.lastIndexOf(true);
+    const bytes = Buffer.alloc(3_000, automatons[last]!.word);
+    assert.ok(passInWebAssembly(automatons[last]!.automaton, bytes, 0, 0, bytes.length)!.length > 0);
   });
 });
