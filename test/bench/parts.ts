@@ -6,6 +6,7 @@ import { inbox } from './inbox.ts';
 import { kubectl } from './kubectl.ts';
 import { list } from './list.ts';
 import { maskedAnswers } from './masked-answers.ts';
+import { maskingQuality } from './masking-quality.ts';
 import { micro } from './micro.ts';
 import type { Part } from './part.ts';
 import { recording } from './recording.ts';
@@ -20,6 +21,7 @@ export const PARTS: readonly Part[] = [
   get,
   list,
   maskedAnswers,
+  maskingQuality,
   watch,
   kubectl,
   inbox,
