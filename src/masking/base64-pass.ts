@@ -47,7 +47,8 @@ export function someRunInScript(
       if (test(bytes, start, end)) return true;
     }
     floor = end;
-    probe = end + MIN_RUN;
+    // Behind padding the next run may begin at once.
+    probe = end + MIN_RUN - 1;
   }
   return false;
 }
