@@ -1,6 +1,6 @@
 import { BASE64_PASS } from './base64-pass.generated.ts';
 import { PIECE, RUNS, TEXT } from './base64-pass-memory.ts';
-import { instanceOf, type WebAssemblyPass } from './web-assembly.ts';
+import { type WebAssemblyPass, whenAsked } from './web-assembly.ts';
 
 /** Shorter ones are not looked at: names have as many characters. */
 export const MIN_RUN = 16;
@@ -18,7 +18,7 @@ export type Base64Pass = (bytes: Uint8Array, from: number, to: number) => Int32A
 /** From so many bytes on it pays to hand them over. */
 const WORTHWHILE = 256;
 const PADDING = 0x3d;
-const NONE = new Int32Array(0);
+export const NONE: Int32Array = new Int32Array(0);
 const found = new Int32Array((PIECE / (MIN_RUN + 1) + 2) * 2);
 
 /**
@@ -92,25 +92,22 @@ function listed(of: Int32Array, at: number, length: number, shift: number, tail:
   return list;
 }
 
-let instance: WebAssemblyPass<(length: number) => number> | undefined | null;
-let memory = new Uint8Array(0);
-let words = new Int32Array(0);
+const sharedPass = whenAsked(BASE64_PASS, ({ pass, memory }: WebAssemblyPass<(length: number) => number>) => ({
+  pass,
+  bytes: new Uint8Array(memory.buffer),
+  words: new Int32Array(memory.buffer),
+}));
 
 /** In WebAssembly. @returns undefined where that cannot be */
 export function passInWebAssembly(bytes: Uint8Array, from: number, to: number): Int32Array | undefined {
-  if (instance === undefined) {
-    instance = instanceOf(BASE64_PASS) ?? null;
-    if (instance !== null) {
-      memory = new Uint8Array(instance.memory.buffer);
-      words = new Int32Array(instance.memory.buffer);
-    }
-  }
-  if (instance === null) return undefined;
+  const shared = sharedPass();
+  if (shared === undefined) return undefined;
+  const { pass, bytes: memory, words } = shared;
   const size = to - from;
   const length = Math.ceil(size / MIN_RUN) * MIN_RUN;
   memory.set(bytes.subarray(from, to), TEXT);
   memory.fill(0, TEXT + size, TEXT + length);
-  const pairs = (instance.pass(length) - RUNS) / 4;
+  const pairs = (pass(length) - RUNS) / 4;
   // What reaches the end of a block that is not full has ended for the pass; what reaches that of a full one, and is long, has not.
   const tail = Math.max(tailOf(bytes, from, to), size === length ? words[0]! : 0);
   return listed(words, RUNS / 4, pairs, from - TEXT, tail, to);

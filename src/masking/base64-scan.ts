@@ -1,4 +1,4 @@
-import { type Base64Pass, base64Pass, IS_BASE64, MIN_RUN, padded, someRunInScript } from './base64-pass.ts';
+import { type Base64Pass, base64Pass, IS_BASE64, MIN_RUN, NONE, padded, someRunInScript } from './base64-pass.ts';
 import { PIECE } from './base64-pass-memory.ts';
 
 /** Of base64, with its padding. */
@@ -7,7 +7,6 @@ export interface Run {
   readonly end: number;
 }
 
-const NONE = new Int32Array(0);
 /** In fewer bytes runs are told one by one. */
 const SHORT = 512;
 

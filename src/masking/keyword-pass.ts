@@ -13,7 +13,7 @@ import {
   STRIDE,
   TEXT,
 } from './keyword-pass-memory.ts';
-import { instanceOf, type WebAssemblyPass } from './web-assembly.ts';
+import { type WebAssemblyPass, whenAsked } from './web-assembly.ts';
 
 /**
  * Finds where keywords end among `PIECE` bytes at most.
@@ -170,15 +170,7 @@ class SharedPass {
   }
 }
 
-let shared: SharedPass | undefined | null;
-
-function sharedPass(): SharedPass | undefined {
-  if (shared === undefined) {
-    const instance = instanceOf<Pass>(KEYWORD_PASS);
-    shared = instance === undefined ? null : new SharedPass(instance);
-  }
-  return shared ?? undefined;
-}
+const sharedPass = whenAsked(KEYWORD_PASS, (instance: WebAssemblyPass<Pass>) => new SharedPass(instance));
 
 /** In WebAssembly. @returns undefined where that cannot be */
 export function passInWebAssembly(...[automaton, ...range]: Parameters<KeywordPass>): Int32Array | undefined {

@@ -1,6 +1,5 @@
 import { NAME_KEYWORDS, readAssignment } from './assignment.ts';
-import { someRunInScript } from './base64-pass.ts';
-import { Base64Scan, base64Runs } from './base64-scan.ts';
+import { Base64Scan, base64Runs, someRun } from './base64-scan.ts';
 import { type Detector, FAMILIES, type Family } from './detector.ts';
 import { beginsAsText, decodeText, unescapeUrl } from './encoded.ts';
 import { type Finding, joined } from './finding.ts';
@@ -241,7 +240,7 @@ function isMarked(text: string, start: number, end: number): boolean {
 const PROBED = 65_536;
 
 function hasLongRun(bytes: Uint8Array, start: number, end: number): boolean {
-  return end - start > PROBED || someRunInScript(bytes, start, end, beginsAsText);
+  return end - start > PROBED || someRun(bytes, start, end, beginsAsText);
 }
 
 function readerOf(detector: Detector): Reader {

@@ -31,7 +31,7 @@ interface Size {
   readonly layouts: readonly number[];
 }
 
-/** The same command line for both: what to score. */
+/** This file, as a program of its own: scoring holds the event loop for seconds. */
 const PROGRAM = fileURLToPath(import.meta.url);
 
 /** How well secrets are recognised, by the engines of the gateway: two corpora that share nothing, several seeds. */
