@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -51,7 +61,7 @@ describe('recording when something fails', () => {
   });
   after(() => scene?.close());
 
-  it('a disk that is full: writes are refused before the forward, reads pass and the loss is told; then it goes on by itself', async (t) => {
+  it('a disk that is full: writes are refused before the forward, reads pass and the loss is told, what was carried out is answered; then it goes on by itself', async (t) => {
     const disk = smallDisk();
     if (typeof disk === 'string') return t.diagnostic(`left out: ${disk}`);
     const other = await Scene.open('full', {
@@ -62,16 +72,19 @@ describe('recording when something fails', () => {
         Object.assign(configuration.recording.spool, { folder: join(disk.path, 'spool'), minFreeBytes: 0 }),
     });
     const ballast = join(disk.path, 'ballast');
+    const fill = () => spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096']);
+    const dropped = async (): Promise<number> =>
+      Number(/^sallyport_recording_dropped_total (\d+)/m.exec((await other.gateway.probe('/metrics')).body)?.[1]);
     try {
       const base = `/api/v1/namespaces/${other.namespace}/configmaps`;
-      const post = (name: string) =>
+      const post = (name: string, length = 100_000) =>
         other.ask(base, {
           method: 'POST',
           headers: ['Content-Type', 'application/json'],
-          body: JSON.stringify({ metadata: { name }, data: { text: 'x'.repeat(100_000) } }),
+          body: JSON.stringify({ metadata: { name }, data: { text: 'x'.repeat(length) } }),
         });
       assert.equal((await post('before')).status, 201);
-      spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096']);
+      fill();
       let refused: Answer | undefined;
       for (let attempt = 0; refused === undefined && attempt < 20; attempt += 1) {
         const answer = await post(`full-${attempt}`);
@@ -80,18 +93,47 @@ describe('recording when something fails', () => {
       assert.equal(refused?.status, 503, refused?.body);
       assert.match(
         refused!.json().message,
-        /^SP_RECORDING_UNAVAILABLE: .*cannot be now: the space for recordings is used up/,
+        /^SP_RECORDING_UNAVAILABLE: .*cannot be now: the space for recordings is used up. It was not carried out;/,
       );
       assert.equal(refused!.headers['retry-after'], '5');
+      const before = await dropped();
       const read = await other.ask(base);
       assert.equal(read.status, 200, 'a read passes where no policy says Strict');
-      assert.match((await other.gateway.probe('/metrics')).body, /^sallyport_recording_dropped_total [1-9]/m);
+      assert.equal(await dropped(), before + 1);
       rmSync(ballast);
       for (let status = 0; status !== 201; await sleep(100)) ({ status } = await post(`after-${Date.now()}`));
+
+      // Room for the line that says that it is let through, not for the one that says how it went.
+      const carriedOut: string[] = [];
+      for (const [length, room] of [
+        [50_000, 80_000],
+        [100_000, 160_000],
+      ] as const) {
+        fill();
+        truncateSync(ballast, statSync(ballast).size - room);
+        const already = await dropped();
+        const answer = await post(`carried-out-${length}`, length);
+        assert.equal(answer.status, 201, 'who is told to try again what was done does it twice');
+        assert.equal(answer.json().data.text.length, length, 'the answer is whole');
+        assert.equal(await dropped(), already + 1);
+        carriedOut.push(String(answer.headers['x-request-id']));
+        rmSync(ballast);
+        for (let status = 0; status !== 201; await sleep(100)) ({ status } = await post(`later-${Date.now()}`));
+      }
       await other.gateway.kill('SIGTERM');
       const [name] = storedRecordings(other.gateway);
       const report = await verifyStored(other.gateway, name!);
       assert.equal(report.sound, true, 'the chain holds over what could not be written');
+      assert.equal(report.unknownOutcomes, 2);
+      const lines = await storedLines(other.gateway, name!);
+      for (const id of carriedOut) {
+        const begun = events(lines, id);
+        assert.equal(begun[0]?.stage, 'RequestReceived');
+        assert.ok(begun.every(({ stage }) => stage !== 'ResponseComplete'));
+        const behind = lines.slice(lines.indexOf(begun.at(-1)!));
+        const gap = behind.find((line) => line.kind === 'Gap');
+        assert.equal(gap?.dropped, 1, 'the recording says that a line is missing');
+      }
     } finally {
       // The cluster is the first scene’s.
       await other.gateway.stop();

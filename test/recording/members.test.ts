@@ -138,8 +138,19 @@ describe('who approved, and which run of a CI system: recordings and their index
       const begun = performance.now();
       const refused = await scene.ask(maps(), { gateway: remote, ...writing('away') });
       assert.equal(refused.status, 503, refused.body);
-      assert.match(refused.json().message, /^SP_RECORDING_UNAVAILABLE/);
+      assert.match(refused.json().message, /^SP_RECORDING_UNAVAILABLE: .*: .*the store.*\. It was not carried out;/);
       assert.ok(performance.now() - begun < 20_000);
+      const ofRefused = () => events(spooledLines(remote), String(refused.headers['x-request-id']));
+      let told = ofRefused();
+      for (; told.length < 2 && performance.now() - begun < 20_000; await sleep(20)) told = ofRefused();
+      assert.deepEqual(
+        told.map(({ stage, outcome }) => [stage, outcome]),
+        [
+          ['RequestReceived', undefined],
+          ['ResponseComplete', 'Refused'],
+        ],
+        'its first line is in the spool by now, and must not say that it was let through',
+      );
       assert.equal((await cluster.admin('GET', `${maps()}/away`)).status, 404, 'it was not carried out');
       assert.equal((await scene.ask(maps(), { gateway: remote })).status, 200, 'where no policy says Strict');
       rmSync(store);
@@ -149,6 +160,11 @@ describe('who approved, and which run of a CI system: recordings and their index
         again = await scene.ask(maps(), { gateway: remote, ...writing('back') });
       }
       assert.equal(again.status, 201, again.body);
+      const kept = spooledLines(remote);
+      assert.ok(
+        kept.every(({ kind }) => kind !== 'Gap'),
+        'what the store had not in time was not lost',
+      );
     } finally {
       await remote.stop();
     }

@@ -26,6 +26,8 @@ export interface RecordedExchangeOptions {
   readonly strict: boolean;
   /** The first event is kept before the forward. */
   readonly beforehand: boolean;
+  /** It changes something, at once: once it was carried out it is answered, or who asked would do it again. */
+  readonly write: boolean;
   /** Bytes of a body that are kept. */
   readonly maxBodyBytes: number;
   /** Milliseconds that a line may take to be kept. */
@@ -72,6 +74,8 @@ export class RecordedExchange {
   #requestBytes = 0;
   /** An event of it was appended: the next one needs no request body. */
   #begun = false;
+  /** It may be forwarded. */
+  #opened = false;
   /** Keeps what is held of input that was cut off. */
   #lastInput: (() => Promise<void>) | undefined;
   #frames: FrameGatherer | undefined;
@@ -95,13 +99,24 @@ export class RecordedExchange {
       if (problem !== undefined) throw this.#refused(problem);
     }
     if (level !== 'Metadata') await this.#readBody();
-    if (beforehand) await this.begin('RequestReceived');
+    if (beforehand) await this.#beginBeforehand();
+    this.#opened = true;
+  }
+
+  /** A line that takes too long may be kept all the same, and would then say that it was forwarded. */
+  async #beginBeforehand(): Promise<void> {
+    try {
+      await this.begin('RequestReceived');
+    } catch (error) {
+      if (error instanceof SallyportError) void this.options.writer.appendOrDrop([this.#failure(error)], EVENT_BYTES);
+      throw error;
+    }
   }
 
   /** Appends the first event of what does not end at once; resolves when it is kept. */
   async begin(stage: 'RequestReceived' | 'ResponseStarted'): Promise<void> {
     const event = this.#event(stage);
-    await this.#keep([event], EVENT_BYTES + (this.#requestBody?.data?.length ?? 0));
+    await this.#keep([event], EVENT_BYTES + (this.#requestBody?.data?.length ?? 0), this.#carriedOut);
   }
 
   /** The answer's way through the record; undefined where the answer does not wait for it. */
@@ -180,7 +195,12 @@ export class RecordedExchange {
       // Those that were opened, in the place of those that were asked for.
       ...(ports !== undefined && { ports }),
     });
-    return this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0));
+    return this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0), this.#carriedOut);
+  }
+
+  /** The API server has answered; and what it did cannot be taken back. */
+  get #carriedOut(): boolean {
+    return this.options.write && this.#opened;
   }
 
   /** The last event of what the relay has brought to its end, or not. Never throws: what is over is over. */
@@ -207,12 +227,15 @@ export class RecordedExchange {
     if (this.#complete) return;
     this.#complete = true;
     if (this.#streams) await this.#endFrames();
-    const refused = !this.#begun && error.status < 500;
-    const event = this.#event('ResponseComplete', {
+    await this.#keep([this.#failure(error)], EVENT_BYTES);
+  }
+
+  #failure(error: SallyportError): EventLine {
+    const refused = this.#begun ? !this.#opened : error.status < 500;
+    return this.#event('ResponseComplete', {
       ...this.#ending(refused ? 'Refused' : 'Failed', 0, undefined, undefined),
       ...errorFields(error),
     });
-    await this.#keep([event], EVENT_BYTES);
   }
 
   get #streams(): boolean {
@@ -265,11 +288,12 @@ export class RecordedExchange {
     this.#requestBody = capture.done();
   }
 
-  #keep(lines: Parameters<SessionWriter['append']>[0], size: number): Promise<void> {
+  /** @param carriedOut waits like any other, and then passes whether it is kept or not */
+  #keep(lines: Parameters<SessionWriter['append']>[0], size: number, carriedOut = false): Promise<void> {
     const { writer, strict, commitTimeout } = this.options;
-    if (!strict) {
-      writer.appendOrDrop(lines, size);
-      return KEPT;
+    if (!strict || carriedOut) {
+      const settled = writer.appendOrDrop(lines, size);
+      return strict ? keptWithin(settled, commitTimeout).catch(() => {}) : KEPT;
     }
     try {
       return keptWithin(writer.append(lines, size), commitTimeout, (error) => this.#refused(error));
@@ -280,7 +304,7 @@ export class RecordedExchange {
 
   #refused(error: unknown): SallyportError {
     this.options.onRefused();
-    return unavailable(error, this.#begun);
+    return unavailable(error, this.#opened);
   }
 }
 
@@ -294,9 +318,10 @@ export function unavailable(cause: unknown, underWay = false): SallyportError {
 /** What callers are told; paths and sizes are for the log. */
 const REASONS: Readonly<Record<SpoolError['fault'], string>> = {
   Full: 'the space for recordings is used up',
-  Slow: 'the disk for recordings is too slow',
+  Slow: 'the disk for recordings is too slow, or the store where it has to be there',
   Failed: 'the disk for recordings fails',
   Ended: 'its recording has just ended',
+  Unstored: 'the store does not take it',
 };
 
 /** Secrets that an agent writes are hidden from whoever reads the recording, as they are from whoever reads the object. */

@@ -1,5 +1,4 @@
 import type { EndLine, Line } from '../../recording/line.ts';
-import type { SpoolError } from '../../recording/spool/spool-error.ts';
 import { asSpoolError } from '../../recording/spool/spool-error.ts';
 import type { SpooledRecording } from '../../recording/spool/spooled-recording.ts';
 
@@ -53,18 +52,18 @@ export class SessionWriter {
     return kept;
   }
 
-  /** Adds lines without waiting; where they cannot be kept, the loss is counted, and told by the next line that can. */
-  appendOrDrop(lines: readonly Line[], size: number): void {
-    const drop = (error: SpoolError): void => {
-      this.#dropped += lines.length;
-      this.#dropReason = error.fault;
-      this.#onDropped(lines.length);
-      this.#onLines?.(this.recording.identity.name, lines);
-    };
+  /** Adds lines. Where they cannot be kept, the loss is counted, and told by the next line that can. @returns when either is so */
+  async appendOrDrop(lines: readonly Line[], size: number): Promise<void> {
     try {
-      this.append(lines, size).catch((error: unknown) => drop(asSpoolError(error)));
+      await this.append(lines, size);
     } catch (error) {
-      drop(asSpoolError(error));
+      this.#onLines?.(this.recording.identity.name, lines);
+      const { fault } = asSpoolError(error);
+      // It is in the spool, and goes to the store when that takes it: nothing is missing.
+      if (fault === 'Unstored') return;
+      this.#dropped += lines.length;
+      this.#dropReason = fault;
+      this.#onDropped(lines.length);
     }
   }
 }

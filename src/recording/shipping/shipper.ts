@@ -201,7 +201,7 @@ export class Shipper {
     task.timer = setTimeout(() => this.#enqueue(task), milliseconds).unref();
   }
 
-  /** Resolves when the store has all that is written of a recording now. @throws SpoolError `Slow` when it does not take it in time */
+  /** Resolves when the store has all that is written of a recording now. @throws SpoolError `Unstored` when it does not take it in time */
   async flush(recording: SpooledRecording): Promise<void> {
     const task = this.#task(recording);
     const { seq } = recording;
@@ -211,7 +211,7 @@ export class Shipper {
     });
     while (task.shipment.shippedSeq < seq && this.#tasks.get(recording) === task) {
       if (late.aborted || this.#stopped) {
-        throw new SpoolError('Slow', 'the store does not take what is recorded', { cause: this.#lastError });
+        throw new SpoolError('Unstored', 'the store does not take what is recorded', { cause: this.#lastError });
       }
       if (!task.queued && !task.running) this.#enqueue(task);
       await Promise.race([this.#changed.promise, ended]);

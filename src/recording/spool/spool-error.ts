@@ -1,8 +1,9 @@
 /**
  * `Full`: the spool holds all it may, or its disk does. `Slow`: what waits to be written is over its bound, or was not
- * kept in time. `Failed`: the disk says so. `Ended`: this recording takes no more lines.
+ * kept in time. `Failed`: the disk says so. `Ended`: this recording takes no more lines. `Unstored`: it is written, and the store
+ * has not taken it in time, as durability `Remote` demands.
  */
-export type SpoolFault = 'Full' | 'Slow' | 'Failed' | 'Ended';
+export type SpoolFault = 'Full' | 'Slow' | 'Failed' | 'Ended' | 'Unstored';
 
 export class SpoolError extends Error {
   readonly fault: SpoolFault;
