@@ -6,7 +6,7 @@ import type { Endpoint } from './endpoint.ts';
 import { startKubectlProxy } from './kubectl-proxy.ts';
 import { LoadClient } from './load-client.ts';
 import { nginxVersion, startNginx } from './nginx.ts';
-import { agentManifests, GROUP, RECORDED, UNMASKED } from './policies.ts';
+import { agentManifests, GROUP, RECORDED, UNMASKED, UNRECORDED } from './policies.ts';
 import type { RunningProxy } from './running-proxy.ts';
 
 const SUBJECT = 'bench';
@@ -31,7 +31,7 @@ export class Bed {
   readonly load = new LoadClient();
   readonly #proxies: RunningProxy[] = [];
   readonly #gateways: GatewayProcess[];
-  readonly #tokens: Readonly<Record<'masked' | 'unmasked' | 'recorded', string>>;
+  readonly #tokens: Readonly<Record<'masked' | 'unmasked' | 'recorded' | 'unrecorded', string>>;
   readonly #recording = new Set<GatewayProcess>();
   readonly #upstreamToken: string;
   nginx: { version: string } | { missing: string } = { missing: 'not asked for' };
@@ -40,7 +40,7 @@ export class Bed {
     cluster: Cluster,
     namespace: string,
     gateway: GatewayProcess,
-    tokens: Readonly<Record<'masked' | 'unmasked' | 'recorded', string>>,
+    tokens: Readonly<Record<'masked' | 'unmasked' | 'recorded' | 'unrecorded', string>>,
     upstream: string,
   ) {
     this.cluster = cluster;
@@ -62,6 +62,7 @@ export class Bed {
         masked: await gateway.token({ sub: SUBJECT, groups: [GROUP], exp }),
         unmasked: await gateway.token({ sub: SUBJECT, groups: [GROUP, UNMASKED], exp }),
         recorded: await gateway.token({ sub: SUBJECT, groups: [GROUP, RECORDED], exp }),
+        unrecorded: await gateway.token({ sub: SUBJECT, groups: [GROUP, UNRECORDED], exp }),
       };
       const upstream = await cluster.serviceAccountToken(gateway.namespace, 'sallyport-gateway', { seconds: 7_200 });
       const bed = new Bed(cluster, namespace, gateway, tokens, upstream);
@@ -119,9 +120,9 @@ export class Bed {
     return this.#by(this.#tokenFor(gateway), gateway, name);
   }
 
-  /** By a caller like any other, of whom no policy wants a record: what recording costs in one process is the difference to `through`. */
+  /** By a caller of whom as many policies speak, and none wants a record: what recording costs in one process is the difference to `through`. */
   unrecorded(gateway: GatewayProcess): Endpoint {
-    return this.#by(this.#tokens.masked, gateway, 'unrecorded');
+    return this.#by(this.#tokens.unrecorded, gateway, 'unrecorded');
   }
 
   /** By a caller for whom nothing is masked: what masking costs is the difference to the others. */
@@ -159,7 +160,7 @@ export class Bed {
 
   /** Of the caller of whom no policy wants a record. */
   unrecordedKubeconfig(gateway: GatewayProcess): Promise<string> {
-    return gateway.kubeconfig(this.#tokens.masked, this.namespace);
+    return gateway.kubeconfig(this.#tokens.unrecorded, this.namespace);
   }
 
   /** For changes: an account that may write anywhere. */

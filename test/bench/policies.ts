@@ -5,11 +5,13 @@ import type { GatewayProcess } from '../gateway/gateway-process.ts';
 export const GROUP = 'ai-agents';
 /** Whose requests are recorded, as much as there is, and not let through without. */
 export const RECORDED = 'recorded';
+/** Whose requests meet as many policies as those that are recorded, none of which wants a record. */
+export const UNRECORDED = 'unrecorded';
 /** Whoever is in it sees everything as it is: what masking costs is a question of its own. */
 export const UNMASKED = 'unmasked';
 
 /** How many policies agentManifests has: in force before any other. */
-export const BED_POLICIES = 2;
+export const BED_POLICIES = 3;
 
 /** What the agent of the benchmark may do, and the RBAC behind it. */
 export function agentManifests(namespace: string): string {
@@ -17,6 +19,7 @@ export function agentManifests(namespace: string): string {
   const lookAround = { name: 'look-around', action: 'Allow', match: { ...reads, namespaces: [namespace] } };
   return [
     policy('bench-recorded', [lookAround], RECORDED),
+    policy('bench-unrecorded', [lookAround], UNRECORDED),
     policy('bench', [
       lookAround,
       {

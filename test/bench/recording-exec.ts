@@ -4,7 +4,7 @@ import { copy, type ExecVariant, leftOut, startPod } from './exec.ts';
 import { part } from './part.ts';
 import { median, medianRatio } from './quantile.ts';
 import type { Section } from './section.ts';
-import { number, percent } from './words.ts';
+import { number, ratio } from './words.ts';
 
 interface Size {
   readonly rounds: number;
@@ -65,13 +65,13 @@ async function measure(bed: Bed, size: Size): Promise<Section> {
           one.transport,
           one.direction,
           number(median(one.seconds.map((seconds) => size.megabytes / seconds)), 0),
-          one.name === 'recorded' ? percent(throughput(one)) : '–',
+          one.name === 'recorded' ? ratio(throughput(one)) : '–',
         ]),
       },
     ],
     musts: recorded.map((one) => ({
       what: `exec ${one.direction}, ${one.transport}: above 80 % of unrecorded`,
-      measured: percent(throughput(one)),
+      measured: ratio(throughput(one)),
       pass: throughput(one) > 0.8,
     })),
   };
