@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -14,6 +14,7 @@ import { Spool, type SpoolOptions } from '../spool/spool.ts';
 import type { SpooledRecording } from '../spool/spooled-recording.ts';
 import { FilesystemStorage } from '../storage/filesystem.ts';
 import { type Storage, StorageError, type StorageFault } from '../storage/storage.ts';
+import { temporaryName } from '../storage/temporaries.ts';
 import { readManifest, recordingFiles } from '../stored-recording.ts';
 import { linesOf } from '../timeline-lines.ts';
 import { verifyRecording } from '../verify.ts';
@@ -409,4 +410,12 @@ test('stop sends what is left, and waits no longer than it may', async () => {
   const begun = performance.now();
   await b.stop();
   assert.ok(performance.now() - begun < 4_000);
+});
+
+test('what a process left half written that was killed is cleared away by a later one', async () => {
+  mkdirSync(join(home, 'store', 'recordings', 'shop-1'), { recursive: true });
+  const left = join(home, 'store', 'recordings', 'shop-1', temporaryName());
+  writeFileSync(left, 'half');
+  await replica('a', new FilesystemStorage(join(home, 'store'), { temporaryFor: -60_000 }));
+  await until('the file is gone', () => !existsSync(left));
 });

@@ -163,6 +163,7 @@ export class Shipper {
       this.#failed(error as Error);
     }
     this.#started = true;
+    void storage.removeTemporaries?.(this.#abort.signal).catch(() => {});
     for (const recording of this.#options.spool.recordings) this.grown(recording);
     this.#timers = [
       setInterval(

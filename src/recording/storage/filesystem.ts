@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
@@ -13,10 +13,12 @@ import {
   type StoredObject,
   type StoredPart,
 } from './storage.ts';
+import { isTemporary, removeTemporaries, temporaryName } from './temporaries.ts';
 
 const PARTS = '.open';
-const TEMPORARY = '.tmp-';
 const PART_NAME = /^(\d{6,})-(\d+)-(\d+)$/;
+/** Milliseconds after which a file that still has no name of its own is taken for one whose writer is gone. */
+const TEMPORARY_FOR = 86_400_000;
 
 /**
  * A store in a folder. An object gets its name by a hard link once it is whole and on disk, so that none is ever
@@ -26,9 +28,11 @@ const PART_NAME = /^(\d{6,})-(\d+)-(\d+)$/;
 export class FilesystemStorage implements Storage {
   readonly locator: string;
   readonly #root: string;
+  readonly #temporaryFor: number;
 
-  constructor(root: string) {
+  constructor(root: string, { temporaryFor = TEMPORARY_FOR }: { readonly temporaryFor?: number } = {}) {
     this.#root = resolve(root);
+    this.#temporaryFor = temporaryFor;
     this.locator = pathToFileURL(this.#root).href;
   }
 
@@ -82,8 +86,7 @@ export class FilesystemStorage implements Storage {
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
     for await (const path of this.#walk(prefix)) {
-      const name = path.slice(path.lastIndexOf('/') + 1);
-      if (path.includes(`${PARTS}/`) || name.startsWith(TEMPORARY)) continue;
+      if (path.includes(`${PARTS}/`) || isTemporary(nameOf(path))) continue;
       // What another process removes between the look into the folder and this one is not there.
       const found = await guarded(() => stat(this.#path(path))).catch(unlessGone);
       if (found !== undefined) yield { key: path, bytes: found.size, modifiedAt: found.mtimeMs };
@@ -94,7 +97,7 @@ export class FilesystemStorage implements Storage {
     let last = '';
     for await (const path of this.#walk(prefix)) {
       const at = path.indexOf(`${PARTS}/`);
-      if (at === -1 || path.slice(0, at) === last) continue;
+      if (at === -1 || path.slice(0, at) === last || isTemporary(nameOf(path))) continue;
       last = path.slice(0, at);
       yield last;
     }
@@ -121,6 +124,10 @@ export class FilesystemStorage implements Storage {
       }
       await unlink(path);
     });
+  }
+
+  async removeTemporaries(signal?: AbortSignal): Promise<void> {
+    await removeTemporaries(this.#root, Date.now() - this.#temporaryFor, signal);
   }
 
   async close(): Promise<void> {}
@@ -225,7 +232,7 @@ async function writeTemporary(
 ): Promise<string> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o750 });
-  const temporary = join(folder, `${TEMPORARY}${randomUUID()}`);
+  const temporary = join(folder, temporaryName());
   const file = await open(temporary, 'wx', mode);
   try {
     for await (const chunk of content) await file.appendFile(chunk);
@@ -257,6 +264,10 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 function byCodeUnit(a: string, b: string): number {

@@ -62,6 +62,8 @@ export interface Storage {
   get(key: string, range?: ByteRange, signal?: AbortSignal): AsyncIterable<Buffer>;
   /** Removes an object. @throws StorageError `Locked` while its retention holds */
   remove(key: string, signal?: AbortSignal): Promise<void>;
+  /** Removes what writers that were killed left of objects that never came to be, where the store can have such. */
+  removeTemporaries?(signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
