@@ -1,103 +1,101 @@
 import type { KeyObject } from 'node:crypto';
-import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { escapeLine } from '../errors.ts';
-import { describeFinding, type VerifyReport } from '../recording/finding.ts';
-import { layout, RECORDING_NAME } from '../recording/segment.ts';
+import type { VerifyReport } from '../recording/finding.ts';
+import { RECORDING_NAME } from '../recording/segment.ts';
 import { readPublicKeys } from '../recording/signing-key.ts';
 import { FilesystemStorage } from '../recording/storage/filesystem.ts';
 import type { Storage } from '../recording/storage/storage.ts';
-import { type RecordingFiles, verifySuccession } from '../recording/verify.ts';
 import { verifyStored } from '../recording/verify-joint.ts';
 import { CommandError, type CommandIO, readArguments, runCommand, usageError } from './command-io.ts';
+import { isRecordingFolder, recordingFolder } from './recording-folder.ts';
 import { locatorOf, STORE_OPTIONS, STORE_USAGE, withStore } from './recording-store.ts';
+import { type StoreVerification, verifyStore } from './store-verification.ts';
+import { describeReport } from './verify-text.ts';
 import { verifyEach } from './verify-threads.ts';
 
-const USAGE = `sallyport recording verify NAME... | DIR [--store STORE] [--key FILE]... [-o text|json]
+const USAGE = `sallyport recording verify [NAME... | DIR] [--store STORE] [--sealed] [--key FILE]... [-o text|json]
 
 Checks recordings without a server: every line's hash, every segment, the manifest and its signature, and says what was changed,
-removed, reordered, put in or cut off, and where. DIR is one recording's folder, or a store's: then all of it is checked, and that
-no recording is missing which another one names.
+removed, reordered, put in or cut off, and where. DIR is one recording's folder, or a store's. Of a store's folder, and without NAME
+of the whole store, all of it is checked, and that no recording is missing which another one, or a replica, names.
 
-Where NAME is:
+Where it is:
 ${STORE_USAGE}
+  --sealed        all has to be sealed: what is still open, or has no manifest any more, is not sound. Without it what is open is
+                  sound as far as it goes.
   --key FILE      public keys that are trusted (PEM). Without one the keys that lie in the store are taken: enough against an
                   accident, not against someone who can write there.
 
-Exits with 0 where all is sound, 1 where it is not.
+Exits with 0 where all is sound, 1 where it is not, or there is no recording.
 `;
+
+const OPTIONS = {
+  ...STORE_OPTIONS,
+  sealed: { type: 'boolean' },
+  key: { type: 'string', multiple: true },
+  output: { type: 'string', short: 'o' },
+} as const;
 
 /** `sallyport recording verify`: needs no server, and trusts nothing but the keys that it is given. */
 export async function runVerify(args: readonly string[], io: CommandIO): Promise<number> {
   let sound = true;
   const code = await runCommand({ name: 'recording', usage: USAGE }, args, io, async () => {
-    const options = {
-      ...STORE_OPTIONS,
-      key: { type: 'string', multiple: true },
-      output: { type: 'string', short: 'o' },
-    } as const;
-    const { values, positionals } = readArguments(args, options, 1_000);
-    const output = values.output ?? 'text';
+    const { values, positionals } = readArguments(args, OPTIONS, 1_000);
+    const { output = 'text', sealed = false, key = [] } = values;
     if (output !== 'text' && output !== 'json') throw usageError('--output is text or json');
-    const [first] = positionals;
-    if (first === undefined) throw usageError('which recording, or which folder?');
-    const given = (values.key ?? []).map(readKeys);
+    const given = key.map(readKeys);
     const reports: VerifyReport[] = [];
     const tell = (report: VerifyReport): void => {
       reports.push(report);
       sound &&= report.sound;
-      if (output === 'text') io.stdout(describe(report));
+      if (output === 'text') io.stdout(describeReport(report, sealed));
     };
 
-    const isFolder = positionals.length === 1 && existsSync(first) && statSync(first).isDirectory();
-    let note = given.length === 0;
-    if (isFolder && !existsSync(join(first, 'recordings'))) {
-      const store = new FilesystemStorage(resolve(first, '..', '..'));
-      const keys = await trusted(given, store);
-      tell(await verifyStored(folderOf(first), (id) => keys.get(id)));
+    const folder = folderOf(positionals, values);
+    let store: StoreVerification | undefined;
+    let place = folder;
+    if (folder !== undefined && isRecordingFolder(folder)) {
+      const keys = await trusted(given, new FilesystemStorage(resolve(folder, '..', '..')));
+      const files = await recordingFolder(folder);
+      if (files !== undefined) tell(await verifyStored(files, (id) => keys.get(id)));
     } else {
-      const place = isFolder ? { store: first } : values;
-      await withStore(place, io, async (storage) => {
-        const keys = await trusted(given, storage);
-        const names = isFolder ? await namesIn(storage) : positionals;
-        const wrong = names.find((name) => !RECORDING_NAME.test(name));
+      const where = folder === undefined ? values : { store: folder };
+      await withStore(where, io, async (storage) => {
+        const wrong = folder === undefined ? positionals.find((name) => !RECORDING_NAME.test(name)) : undefined;
         if (wrong !== undefined) throw usageError(`${JSON.stringify(wrong)} is no name of a recording`);
-        for await (const report of verifyEach(names, { storage, locator: locatorOf(place, io), keys, io }))
-          tell(report);
+        place = storage.locator;
+        const from = { storage, locator: locatorOf(where, io), keys: await trusted(given, storage), io };
+        if (folder !== undefined || positionals.length === 0) {
+          store = await verifyStore(from, tell);
+        } else for await (const report of verifyEach(positionals, from)) tell(report);
       });
     }
-    const missing = isFolder && reports.length > 1 ? verifySuccession(reports) : [];
-    sound &&= missing.length === 0;
-    note &&= reports.some((report) => report.keyID !== undefined);
+    const { reports: recordings, missing, foreign } = store ?? { reports, missing: [], foreign: [] };
+    const unsealed = recordings.filter(({ state }) => state === 'Open').map(({ recording }) => recording);
+    sound &&= missing.length === 0 && foreign.length === 0 && recordings.length > 0 && !(sealed && unsealed.length > 0);
     if (output === 'json') {
-      io.stdout(`${JSON.stringify({ sound, missing, recordings: reports }, null, 2)}\n`);
+      io.stdout(`${JSON.stringify({ sound, missing, foreign, unsealed, recordings }, null, 2)}\n`);
     } else {
+      for (const key of foreign) io.stdout(`FOREIGN  ${escapeLine(key)}: does not belong to a store of recordings\n`);
       for (const line of missing) io.stdout(`MISSING  ${escapeLine(line)}\n`);
-      if (note) io.stderr('note: the keys are those that lie beside the recordings; give yours with --key\n');
+      if (given.length === 0 && recordings.some(({ keyID }) => keyID !== undefined))
+        io.stderr('note: the keys are those that lie beside the recordings; give yours with --key\n');
     }
+    if (recordings.length === 0) throw new CommandError(`there is no recording in ${place}`);
   });
   return code === 0 && !sound ? 1 : code;
 }
 
-function describe(report: VerifyReport): string {
-  const { recording, sound, state, segments, lines, bytes, findings, findingCount, unknownOutcomes, keyID } = report;
-  const parts = report.chains === undefined ? '' : `${report.chains.length} chains, `;
-  const lead = `${escapeLine(recording)}: ${parts}${segments} segments, ${lines} lines, ${bytes} bytes`;
-  const signed = keyID === undefined ? '' : `, signed by ${keyID}`;
-  const unknown = unknownOutcomes === 0 ? '' : `; the outcome of ${unknownOutcomes} requests is not known`;
-  if (sound && state === 'Open' && keyID !== undefined) {
-    const unnamed = report.unnamed!.map((chain) => escapeLine(chain)).join(', ');
-    return `OPEN     ${lead}${signed}; sound as far as it goes. No manifest names ${unnamed} yet: open, or put there${unknown}\n`;
-  }
-  if (sound && state === 'Open') return `OPEN     ${lead}; sound as far as it goes, not sealed${unknown}\n`;
-  if (sound) return `SOUND    ${lead}${signed}${state === 'Incomplete' ? '; Incomplete' : ''}${unknown}\n`;
-  const more = findingCount - findings.length;
-  return [
-    `ALTERED  ${lead}`,
-    ...findings.map((finding) => `  ${escapeLine(describeFinding(finding))}`),
-    ...(more > 0 ? [`  and ${more} more`] : []),
-    '',
-  ].join('\n');
+/** The folder that is meant; what stands beside --store or --gateway is a name. */
+function folderOf(
+  positionals: readonly string[],
+  { store, gateway }: { readonly store?: string | undefined; readonly gateway?: string | undefined },
+): string | undefined {
+  const [first] = positionals;
+  if (first === undefined || positionals.length > 1 || store !== undefined || gateway !== undefined) return undefined;
+  return existsSync(first) && statSync(first).isDirectory() ? first : undefined;
 }
 
 function readKeys(file: string): Map<string, KeyObject> {
@@ -126,33 +124,4 @@ async function trusted(
     }
   }
   return found;
-}
-
-async function namesIn(storage: Storage): Promise<string[]> {
-  const names = new Set<string>();
-  for await (const { key } of storage.list(layout.recordings)) names.add(key.split('/')[1]!);
-  return [...names].sort((a, b) => (a < b ? -1 : 1));
-}
-
-/** Files, those of chains with their folder; parts of open segments are none. */
-function filesBelow(path: string): string[] {
-  const found: string[] = [];
-  for (const entry of readdirSync(path, { withFileTypes: true })) {
-    if (entry.name.endsWith('.open')) continue;
-    if (!entry.isDirectory()) found.push(entry.name);
-    else
-      for (const file of readdirSync(join(path, entry.name)))
-        if (!file.endsWith('.open')) found.push(`${entry.name}/${file}`);
-  }
-  return found;
-}
-
-/** A recording's folder, wherever it was copied to. */
-function folderOf(folder: string): RecordingFiles {
-  const path = resolve(folder);
-  return {
-    name: basename(path),
-    list: async () => filesBelow(path),
-    read: (file) => createReadStream(join(path, file), { highWaterMark: 256 << 10 }) as AsyncIterable<Buffer>,
-  };
 }

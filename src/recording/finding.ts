@@ -14,6 +14,8 @@ export interface VerifyReport {
   readonly recording: string;
   /** `Open`: there is no manifest; what is there holds together, and that it is all cannot be told. */
   readonly state: 'Complete' | 'Incomplete' | 'Open';
+  /** With `Open`: all that is there was ended in order. Its manifest is about to be written, or was taken away. */
+  readonly ended?: boolean | undefined;
   /** Nothing is wrong; at most, with `Open`, unfinished. */
   readonly sound: boolean;
   readonly findings: readonly Finding[];

@@ -27,6 +27,8 @@ export class SegmentCheck {
   /** Lines of the current segment. */
   lines = 0;
   identity: RecordingIdentity | undefined;
+  /** The last line says that nothing follows. */
+  ended = false;
   /** Requests that were received and are not complete. */
   readonly open = new Set<string>();
   /** Where the stage stood in the last event, behind its number. */
@@ -144,8 +146,10 @@ export class SegmentCheck {
     }
     this.seq = seq;
     this.hash = hash;
-    // `,"kind":"Event"`: of all kinds only this one begins with Ev.
-    if (line[behindSeq + 9] === 0x45 && line[behindSeq + 10] === 0x76) this.#track(line, behindSeq);
+    // `,"kind":"Event"`: of all kinds only this one begins with Ev, and only `End` with En.
+    const second = line[behindSeq + 9] === 0x45 ? line[behindSeq + 10] : undefined;
+    this.ended = second === 0x6e;
+    if (second === 0x76) this.#track(line, behindSeq);
   }
 
   #note(what: string): void {

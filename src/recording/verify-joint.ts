@@ -23,10 +23,11 @@ export async function verifyStored(
   keyOf: (id: string) => KeyObject | undefined,
 ): Promise<VerifyReport> {
   const names = await files.list();
-  const inChains = names.some((name) => name.includes('/'));
+  const open = (await files.listOpen?.()) ?? [];
+  const inChains = [...names, ...open].some((name) => name.includes('/'));
   const further = names.some((name) => (manifestNumber(name) ?? 0) > 1);
   if (!inChains && !further && !(await isJoint(files, names))) return await verifyRecording(files, keyOf);
-  return await new JointCheck(files, names, keyOf).run();
+  return await new JointCheck({ files, names, open, keyOf }).run();
 }
 
 /** Its chains may all have been taken away: what the manifest says of itself is enough to look for them. */
@@ -36,15 +37,25 @@ async function isJoint(files: RecordingFiles, names: readonly string[]): Promise
   return file?.subarray(0, 200).includes('recording-manifest.v2+json') === true;
 }
 
+interface JointSource {
+  readonly files: RecordingFiles;
+  readonly names: readonly string[];
+  /** Segments that are in parts still. */
+  readonly open: readonly string[];
+  readonly keyOf: (id: string) => KeyObject | undefined;
+}
+
 class JointCheck {
   readonly #files: RecordingFiles;
   readonly #names: readonly string[];
+  readonly #open: readonly string[];
   readonly #keyOf: (id: string) => KeyObject | undefined;
   readonly #findings = new Findings();
 
-  constructor(files: RecordingFiles, names: readonly string[], keyOf: (id: string) => KeyObject | undefined) {
+  constructor({ files, names, open, keyOf }: JointSource) {
     this.#files = files;
     this.#names = names;
+    this.#open = open;
     this.#keyOf = keyOf;
   }
 
@@ -64,17 +75,20 @@ class JointCheck {
       } else chains.push(await this.#chain(chain.name, found, chain));
     }
     const unnamed = [...folders.keys()];
-    for (const [chain, found] of folders) chains.push(await this.#chain(chain, found, undefined));
+    let ended = true;
+    for (const [chain, found] of folders) {
+      const report = await this.#chain(chain, found, undefined);
+      ended &&= report.state !== 'Open' || report.ended === true;
+      chains.push(report);
+    }
     const sum = (of: (report: VerifyReport) => number): number => chains.reduce((total, each) => total + of(each), 0);
     const starts = chains.map(({ startTime }) => startTime).filter((time) => time !== undefined);
+    // A manifest that cannot be read is a finding; a recording with a chain that none names is not sealed as a whole.
+    const sealed = this.#names.some((name) => manifestNumber(name) !== undefined) && unnamed.length === 0;
     return {
       recording,
-      // A manifest that cannot be read is a finding; a recording with a chain that none names is not sealed as a whole.
-      state: this.#names.some((name) => manifestNumber(name) !== undefined)
-        ? unnamed.length > 0
-          ? 'Open'
-          : (last?.manifest.state ?? 'Complete')
-        : 'Open',
+      state: sealed ? (last?.manifest.state ?? 'Complete') : 'Open',
+      ended: sealed ? undefined : ended,
       sound: findings.count === 0,
       findings: findings.list,
       findingCount: findings.count,
@@ -163,6 +177,11 @@ class JointCheck {
         continue;
       }
       folders.set(chain, [...(folders.get(chain) ?? []), file]);
+    }
+    // Of a chain that has just begun there is nothing else.
+    for (const name of this.#open) {
+      const [chain = '', file] = name.split('/');
+      if (file !== undefined && !folders.has(chain)) folders.set(chain, []);
     }
     return folders;
   }

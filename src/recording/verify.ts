@@ -9,8 +9,10 @@ import { SegmentCheck } from './segment-check.ts';
 /** A recording's files, from a store or a folder. */
 export interface RecordingFiles {
   readonly name: string;
-  /** Names of all files. */
+  /** Names of all files; parts of open segments are none. */
   list(): Promise<readonly string[]>;
+  /** Names of segments that are in parts still; what is in them is not looked at. */
+  listOpen?(): Promise<readonly string[]>;
   read(file: string): AsyncIterable<Buffer>;
 }
 
@@ -38,6 +40,7 @@ export async function verifyRecording(
   return {
     recording: files.name,
     state: names.has(MANIFEST) ? (manifest?.state ?? 'Complete') : 'Open',
+    ended: names.has(MANIFEST) ? undefined : state.check.ended,
     sound: findings.count === 0,
     findings: findings.list,
     findingCount: findings.count,
@@ -52,29 +55,6 @@ export async function verifyRecording(
     manifestSHA256: opened?.sha256,
     predecessor: manifest?.predecessor,
   };
-}
-
-/**
- * What the manifests of a whole store say of each other: each names the one that its replica sealed before, so that a
- * recording that was taken away, or replaced by an older form of itself, is missed. The last one of a replica is named by none.
- * @returns a line for each
- */
-export function verifySuccession(reports: readonly VerifyReport[]): string[] {
-  const all = reports.flatMap((report) => [report, ...(report.chains ?? [])]);
-  const known = new Map(all.map((each) => [each.recording, [each, ...(each.earlier ?? [])]]));
-  const missed: string[] = [];
-  for (const { recording, predecessor, earlier = [] } of all) {
-    for (const named of [predecessor, ...earlier.map((each) => each.predecessor)]) {
-      if (named === undefined) continue;
-      const before = known.get(named.name);
-      if (before === undefined) {
-        missed.push(`${named.name} is not there, which ${recording} names: it was removed, or its retention has ended`);
-      } else if (!before.some(({ manifestSHA256 }) => manifestSHA256 === named.sha256)) {
-        missed.push(`${named.name} has another manifest than the one that ${recording} names`);
-      }
-    }
-  }
-  return missed;
 }
 
 /** Goes through the segments in their order. */

@@ -13,7 +13,7 @@ import { Spool } from '../../src/recording/spool/spool.ts';
 import { faultOf } from '../../src/recording/storage/cases.ts';
 import { storeIdentity } from '../../src/recording/store-identity.ts';
 import { recordingFiles } from '../../src/recording/stored-recording.ts';
-import { verifySuccession } from '../../src/recording/verify.ts';
+import { verifySuccession } from '../../src/recording/succession.ts';
 import { verifyStored } from '../../src/recording/verify-joint.ts';
 import { eventLine } from '../recording/made-recording.ts';
 import { type S3Server, startS3Server } from './s3-server.ts';

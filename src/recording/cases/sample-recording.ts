@@ -33,6 +33,8 @@ export interface SampleOptions {
   readonly linesInFrame?: number;
   readonly state?: Manifest['state'];
   readonly identity?: RecordingIdentity;
+  /** What its replica sealed before. */
+  readonly predecessor?: Manifest['predecessor'];
 }
 
 export async function sampleRecording(key: SigningKey, options: SampleOptions = {}): Promise<SampleRecording> {
@@ -74,6 +76,7 @@ export async function sampleRecording(key: SigningKey, options: SampleOptions = 
     counts: { requests: segments * requests, denied: 0, masked: 0, dropped: 0 },
     segments: listed,
     sealedBy: identity.replica,
+    predecessor: options.predecessor,
   };
   files.set('manifest.json', sealManifest(manifest, key));
   return { files, manifest };
