@@ -27,7 +27,7 @@ For policy authors
 
 For auditors, from the store of recordings
   sallyport recording list | show | search    what agents did
-  sallyport recording verify NAME | DIR       whether anything in it was altered, and where; needs no server
+  sallyport recording verify [NAME | DIR]     whether anything in it was altered, and where; needs no server
   sallyport recording replay NAME             play it in this terminal
   sallyport recording export NAME             as asciicast, Kubernetes audit Events, OCSF
   sallyport recording rerun NAME              send it again, to another cluster

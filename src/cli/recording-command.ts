@@ -12,7 +12,7 @@ const USAGE = `sallyport recording list    [--caller NAME] [--agent NAME] [--nam
 sallyport recording show    NAME [--bodies] [-o text|json]
 sallyport recording replay  NAME [--request ID] [--speed N] [--idle SECONDS] [--raw]
 sallyport recording export  NAME --format asciicast|asciicast-v3|audit|ocsf [--request ID] [--file FILE] [--input] [--raw]
-sallyport recording verify  NAME... | DIR [--key FILE]...
+sallyport recording verify  [NAME... | DIR] [--sealed] [--key FILE]...
 sallyport recording search  [NAME...] [--argv A] [--resource R] [--text T] [--since T] [--until T] [-o text|json]
 sallyport recording rerun   NAME --kubeconfig FILE [--context C] [--request ID] [--values FILE] [--apply] [--yes]
 

@@ -81,7 +81,10 @@ export interface SessionRecordingStatus {
   readonly location?: string;
   /** When it ended. RFC 3339. */
   readonly endTime?: string;
-  /** Why it ended: Idle, SessionEnded, Stopped, Full, Cap. */
+  /**
+   * Why it ended: Idle, SessionEnded, Stopped, Full, Cap; ReplicaGone where another replica sealed it
+   * (docs/recording.md).
+   */
   readonly reason?: string;
   /** Of the manifest, once sealed. */
   readonly signature?: SessionRecordingStatusSignature;

@@ -6,12 +6,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
-  bytesIn,
+  inMemory,
   SAMPLE_IDENTITY,
   type SampleRecording,
   sampleRecording,
 } from '../../src/recording/cases/sample-recording.ts';
+import { parseEnvelope, signEnvelope, writeEnvelope } from '../../src/recording/envelope.ts';
+import type { VerifyReport } from '../../src/recording/finding.ts';
 import { JOINT_FORMAT, type JointChain, sealJointManifest } from '../../src/recording/joint-manifest.ts';
+import { MANIFEST_TYPE, sealManifest } from '../../src/recording/manifest.ts';
 import { newSigningKey, publicPEM, readSigningKey } from '../../src/recording/signing-key.ts';
 import { verifyStored } from '../../src/recording/verify-joint.ts';
 
@@ -77,6 +80,10 @@ describe('a verifier that knows docs/recording.md alone', { skip: missing && `${
     return { code: run.status, output: run.stdout + run.stderr };
   }
 
+  /** What Sallyport itself says. */
+  const verifyHere = (files: ReadonlyMap<string, Buffer>): Promise<VerifyReport> =>
+    verifyStored(inMemory(SAMPLE_IDENTITY.name, files, 1_000), (id) => (id === key.id ? key.publicKey : undefined));
+
   it('finds a recording as it was written sound', () => {
     assert.deepEqual(verify(sample.files), { code: 0, output: '' });
   });
@@ -92,14 +99,7 @@ describe('a verifier that knows docs/recording.md alone', { skip: missing && `${
   it('finds a recording of several chains sound, and every byte that is changed in it, with the chain that it is in', async () => {
     const files = await several();
     assert.deepEqual(verify(files), { code: 0, output: '' });
-    const ours = await verifyStored(
-      {
-        name: SAMPLE_IDENTITY.name,
-        list: async () => [...files.keys()],
-        read: (file) => bytesIn(files.get(file)!, 1_000),
-      },
-      (id) => (id === key.id ? key.publicKey : undefined),
-    );
+    const ours = await verifyHere(files);
     assert.deepEqual([ours.findings, ours.state, ours.chains?.length], [[], 'Complete', 3]);
     for (const [name, bytes] of files) {
       const at = Math.floor(bytes.length / 2);
@@ -117,6 +117,60 @@ describe('a verifier that knows docs/recording.md alone', { skip: missing && `${
     assert.match(verify(without).output, /000001\.jsonl\.zst: is missing/);
     const more = new Map([...sample.files, ['000004.jsonl.zst', sample.files.get('000003.jsonl.zst')!]]);
     assert.match(verify(more).output, /000004\.jsonl\.zst: is not in the manifest/);
+  });
+
+  it('takes neither parts of an open segment nor what is being written for files, and misses the manifest', () => {
+    const beside = ['000004.jsonl.zst.open/000001-61-62', '.tmp-0f5d1c62-9f0e-4c3b-8a55-2f6a1d0c7e11'];
+    const more = new Map([...sample.files, ...beside.map((name) => [name, Buffer.from('x')] as const)]);
+    assert.deepEqual(verify(more), { code: 0, output: '' });
+    assert.match(
+      verify(new Map([...sample.files, ['.tmp-mine', Buffer.from('x')]])).output,
+      /^\.tmp-mine: is not in the/,
+    );
+    const open = new Map([...sample.files].filter(([name]) => name !== 'manifest.json'));
+    assert.deepEqual(verify(open), {
+      code: 1,
+      output: 'manifest.json: is missing: the recording is open, or it was taken away\n',
+    });
+  });
+
+  it('takes a manifest for no other recording’s, and holds the last line against it', async () => {
+    const { manifest } = sample;
+    for (const changed of [
+      { ...manifest, recording: { ...manifest.recording, name: 'another' } },
+      { ...manifest, lines: manifest.lines - 1 },
+      { ...manifest, hash: '0'.repeat(64) },
+    ]) {
+      const files = new Map([...sample.files, ['manifest.json', sealManifest(changed, key)]]);
+      assert.match(
+        verify(files).output,
+        /^manifest\.json: (of another recording|the recording does not end as it says)$/m,
+      );
+      assert.equal((await verifyHere(files)).sound, false);
+    }
+  });
+
+  it('of several signatures takes the first by the key that it trusts, as Sallyport does', async () => {
+    const { payload } = parseEnvelope(sample.files.get('manifest.json')!);
+    const signature = (by: typeof key) =>
+      signEnvelope(MANIFEST_TYPE, Buffer.from(payload, 'base64'), by).signatures[0]!;
+    const [own, foreign] = [signature(key), signature(readSigningKey(newSigningKey()))];
+    const broken = { keyid: own.keyid, sig: foreign.sig };
+    for (const [signatures, sound] of [
+      [[foreign, own], true],
+      [[own, broken], true],
+      [[foreign, broken, own], false],
+      [[foreign], false],
+      [[], false],
+      [[...Array.from({ length: 7 }, () => foreign), own], true],
+      [[...Array.from({ length: 8 }, () => foreign), own], false],
+    ] as const) {
+      const file = writeEnvelope({ payloadType: MANIFEST_TYPE, payload, signatures });
+      const files = new Map([...sample.files, ['manifest.json', file]]);
+      const what = signatures.map(({ keyid }) => keyid.slice(0, 6)).join(' ');
+      assert.equal((await verifyHere(files)).sound, sound, what);
+      assert.equal(verify(files).code, sound ? 0 : 1, what);
+    }
   });
 });
 

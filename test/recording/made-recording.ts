@@ -7,7 +7,7 @@ import { runRecording } from '../../src/cli/recording-command.ts';
 import { SAMPLE_IDENTITY } from '../../src/recording/cases/sample-recording.ts';
 import type { EventLine, FrameLine, Line, RecordingIdentity } from '../../src/recording/line.ts';
 import { Shipper } from '../../src/recording/shipping/shipper.ts';
-import { newSigningKey, readSigningKey } from '../../src/recording/signing-key.ts';
+import { newSigningKey, publicPEM, readSigningKey } from '../../src/recording/signing-key.ts';
 import { Spool } from '../../src/recording/spool/spool.ts';
 import { FilesystemStorage } from '../../src/recording/storage/filesystem.ts';
 import type { Storage } from '../../src/recording/storage/storage.ts';
@@ -33,6 +33,7 @@ export async function writeRecordings(
     events: { grown: (recording) => shipper?.grown(recording) },
   });
   const key = readSigningKey(newSigningKey());
+  await storage.putMutable(`keys/${key.id}.pem`, Buffer.from(publicPEM(key)));
   shipper = new Shipper({ spool, storage, key, replica: 'made', partInterval: 5 });
   await shipper.start();
   for (const { identity, lines, open } of recordings) {

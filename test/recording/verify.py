@@ -17,12 +17,21 @@ ONE = "application/vnd.sallyport.recording-manifest.v1+json"
 SEVERAL = "application/vnd.sallyport.recording-manifest.v2+json"
 HASH = re.compile(rb',"hash":"([0-9a-f]{64})"}$')
 SEQ = re.compile(rb'^{"seq":([1-9][0-9]*),')
+TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 problems = []
 
 
 def problem(where, what):
     problems.append(f"{where}: {what}")
+
+
+def entries(folder):
+    """What belongs to a recording: neither parts of an open segment nor what is being written."""
+    for entry in os.listdir(folder):
+        parts = entry.endswith(".open") and os.path.isdir(os.path.join(folder, entry))
+        if not parts and not TEMPORARY.fullmatch(entry):
+            yield entry
 
 
 def digest_of(path):
@@ -34,25 +43,29 @@ def manifest_of(folder, public_key, name, type_):
     with open(os.path.join(folder, name), "rb") as file:
         raw = file.read()
     envelope = json.loads(raw)
-    signature = envelope["signatures"][0]
     again = {
         "payloadType": envelope["payloadType"],
         "payload": envelope["payload"],
-        "signatures": [{"keyid": signature["keyid"], "sig": signature["sig"]}],
+        "signatures": [{"keyid": each["keyid"], "sig": each["sig"]} for each in envelope["signatures"]],
     }
     if json.dumps(again, separators=(",", ":")).encode() + b"\n" != raw:
         problem(name, "does not stand there as it is written")
     payload = base64.b64decode(envelope["payload"], validate=True)
-    sig = base64.b64decode(signature["sig"], validate=True)
-    if base64.b64encode(payload).decode() != envelope["payload"] or base64.b64encode(sig).decode() != signature["sig"]:
-        problem(name, "base64 in another spelling")
+    for text in [envelope["payload"]] + [each["sig"] for each in envelope["signatures"]]:
+        if base64.b64encode(base64.b64decode(text, validate=True)).decode() != text:
+            problem(name, "base64 in another spelling")
     if envelope["payloadType"] != type_:
         problem(name, "another payloadType")
     der = subprocess.run(
         ["openssl", "pkey", "-pubin", "-in", public_key, "-outform", "DER"], check=True, capture_output=True
     ).stdout
-    if hashlib.sha256(der).hexdigest()[:32] != signature["keyid"]:
+    keyid = hashlib.sha256(der).hexdigest()[:32]
+    # The first by the key that is trusted decides.
+    own = [each["sig"] for each in envelope["signatures"] if each["keyid"] == keyid]
+    if not own or len(envelope["signatures"]) > 8:
         problem(name, "signed by another key")
+        return json.loads(payload)
+    sig = base64.b64decode(own[0], validate=True)
     signed = f"DSSEv1 {len(type_)} {type_} {len(payload)} ".encode() + payload
     with tempfile.TemporaryDirectory() as scratch:
         names = [os.path.join(scratch, name) for name in ("message", "sig")]
@@ -67,16 +80,19 @@ def manifest_of(folder, public_key, name, type_):
 
 def verify(folder, public_key):
     name = os.path.basename(os.path.abspath(folder))
+    if not os.path.exists(os.path.join(folder, "manifest.json")):
+        problem("manifest.json", "is missing: the recording is open, or it was taken away")
+        return
     with open(os.path.join(folder, "manifest.json"), "rb") as file:
         several = SEVERAL.encode() in file.read(200)
-    if several or any(os.path.isdir(os.path.join(folder, entry)) for entry in os.listdir(folder)):
+    if several or any(os.path.isdir(os.path.join(folder, entry)) for entry in entries(folder)):
         verify_several(folder, public_key, name)
     else:
         verify_chain(folder, public_key, name)
 
 
 def verify_several(folder, public_key, name):
-    files = sorted(entry for entry in os.listdir(folder) if not os.path.isdir(os.path.join(folder, entry)))
+    files = sorted(entry for entry in entries(folder) if not os.path.isdir(os.path.join(folder, entry)))
     before, before_file = None, None
     for number in range(1, len(files) + 1):
         file = "manifest.json" if number == 1 else f"manifest-{number:06d}.json"
@@ -102,7 +118,7 @@ def verify_several(folder, public_key, name):
         if digest_of(os.path.join(place, "manifest.json")) != chain["manifestSHA256"]:
             problem(chain["name"], "has another manifest")
         verify_chain(place, public_key, f"{name}.{chain['name']}")
-    for entry in set(os.listdir(folder)) - set(files) - {chain["name"] for chain in before["chains"]}:
+    for entry in set(entries(folder)) - set(files) - {chain["name"] for chain in before["chains"]}:
         problem(entry, "is named by no manifest")
 
 
@@ -111,7 +127,7 @@ def verify_chain(folder, public_key, name):
     if manifest["recording"]["name"] != name:
         problem("manifest.json", "of another recording")
     listed = {segment["name"] for segment in manifest["segments"]}
-    for file in sorted(set(os.listdir(folder)) - listed - {"manifest.json"}):
+    for file in sorted(set(entries(folder)) - listed - {"manifest.json"}):
         problem(file, "is not in the manifest")
     seq = 0
     head = hashlib.sha256(b"sallyport.dev/recording/start/v1\n" + name.encode()).hexdigest()
