@@ -118,6 +118,16 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "sallyport:$
     );
   });
 
+  it('the whole store is verified through it, and what it does not show is said', async () => {
+    const through = await sallyport('auditors', 'verify');
+    assert.equal(through.code, 0, through.stdout + through.stderr);
+    assert.match(through.stdout, new RegExp(`^SOUND {4}${sealed}: `, 'm'));
+    assert.match(through.stderr, /^note: what replicas say that they sealed last cannot be read here/m);
+    const direct = await fromStore('verify');
+    assert.equal(direct.code, 0, direct.stdout + direct.stderr);
+    assert.doesNotMatch(direct.stderr, /what replicas say/);
+  });
+
   it('the commands of docs/recording-readers.md', async () => {
     const { directory, url } = scene.gateway;
     const commands = blocks('').flatMap((text) => text.split('\n').filter((line) => line.includes(' --gateway ')));
