@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { request } from 'node:https';
 import type { S3Server } from './s3-server.ts';
 
@@ -12,6 +12,8 @@ export interface FaultProxy {
   readonly endpoint: URL;
   /** Asked about every request, in their order. */
   fault: Fault | undefined;
+  /** What the head of a real answer becomes. */
+  amend: ((request: IncomingMessage, headers: IncomingHttpHeaders) => IncomingHttpHeaders) | undefined;
   /** `METHOD /path?query` of every request that came. */
   readonly seen: string[];
   stop(): Promise<void>;
@@ -19,7 +21,7 @@ export interface FaultProxy {
 
 /** Stands between a client and a real S3 server, and does what a real one cannot be asked to. */
 export async function startFaultProxy(server: S3Server): Promise<FaultProxy> {
-  const proxy: { fault: Fault | undefined; seen: string[] } = { fault: undefined, seen: [] };
+  const proxy: Pick<FaultProxy, 'fault' | 'amend' | 'seen'> = { fault: undefined, amend: undefined, seen: [] };
   const listener = createServer((incoming, outgoing) => {
     incoming.on('error', () => {});
     outgoing.on('error', () => {});
@@ -31,7 +33,7 @@ export async function startFaultProxy(server: S3Server): Promise<FaultProxy> {
         new URL(incoming.url!, server.endpoint),
         { method: incoming.method, headers: incoming.headers, ca: server.ca },
         (answer) => {
-          outgoing.writeHead(answer.statusCode!, answer.headers);
+          outgoing.writeHead(answer.statusCode!, proxy.amend?.(incoming, answer.headers) ?? answer.headers);
           answer.pipe(outgoing);
         },
       );

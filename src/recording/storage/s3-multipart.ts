@@ -9,6 +9,7 @@ export class MultipartUpload {
   readonly #key: string;
   readonly #id: string;
   readonly #etags: string[] = [];
+  readonly #digests: Buffer[] = [];
 
   private constructor(client: S3Client, key: string, id: string) {
     this.#client = client;
@@ -42,13 +43,14 @@ export class MultipartUpload {
 
   /** @param bytes at least 5 MiB, the last part apart */
   async send(bytes: Buffer, signal?: AbortSignal): Promise<void> {
+    const digest = createHash('md5').update(bytes).digest();
     const { headers } = await this.#client.send(
       {
         operation: 'UploadPart',
         method: 'PUT',
         key: this.#key,
         query: { partNumber: String(this.#etags.length + 1), uploadId: this.#id },
-        headers: { 'content-md5': createHash('md5').update(bytes).digest('base64') },
+        headers: { 'content-md5': digest.toString('base64') },
         body: bytes,
         expect: [200],
       },
@@ -57,6 +59,12 @@ export class MultipartUpload {
     const { etag } = headers;
     if (etag === undefined) throw new StorageError('Corrupt', `UploadPart ${this.#key}: the answer names no part`);
     this.#etags.push(etag);
+    this.#digests.push(digest);
+  }
+
+  /** The object's ETag, where the store makes it of the parts' MD5. */
+  get etag(): string {
+    return `${createHash('md5').update(Buffer.concat(this.#digests)).digest('hex')}-${this.#digests.length}`;
   }
 
   /** @throws StorageError `Exists` where an object has this name already */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { S3Answer, S3Client } from './s3-client.ts';
+import { holds } from './s3-reading.ts';
 import { children, childText, escapeXML, parseAnswer } from './s3-xml.ts';
 import { StorageError } from './storage.ts';
 
@@ -7,6 +8,14 @@ export interface ServerSideEncryption {
   readonly algorithm: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   readonly kmsKeyID?: string | undefined;
   readonly bucketKey?: boolean | undefined;
+}
+
+const CHECKSUM = 'x-amz-checksum-sha256';
+
+/** Of a version: in S3's own words, and Unix milliseconds. */
+export interface Retention {
+  readonly mode: string;
+  readonly until: number;
 }
 
 export type Query = Readonly<Record<string, string>>;
@@ -29,9 +38,8 @@ export class S3Objects {
   }
 
   /** @throws StorageError `Exists` where `if-none-match` is among the headers and something is there */
-  async put(key: string, content: Buffer, headers: Query, signal: AbortSignal | undefined): Promise<void> {
-    const digest = createHash('md5').update(content).digest();
-    const answer = await this.client.send(
+  async put(key: string, content: Buffer, headers: Query, signal: AbortSignal | undefined): Promise<S3Answer> {
+    return await this.client.send(
       {
         operation: 'PutObject',
         method: 'PUT',
@@ -39,7 +47,8 @@ export class S3Objects {
         headers: {
           ...this.encryptionHeaders(),
           ...headers,
-          'content-md5': digest.toString('base64'),
+          ...(this.#byKMS ? { [CHECKSUM]: createHash('sha256').update(content).digest('base64') } : {}),
+          'content-md5': createHash('md5').update(content).digest('base64'),
           'content-type': 'application/octet-stream',
         },
         body: content,
@@ -47,12 +56,23 @@ export class S3Objects {
       },
       signal,
     );
-    // But for keys of KMS the ETag of a plain PUT is the MD5 of what was stored.
-    if (this.encryption !== undefined && this.encryption.algorithm !== 'AES256') return;
-    const etag = (answer.headers['etag'] ?? '').replaceAll('"', '');
-    if (/^[0-9a-f]{32}$/.test(etag) && etag !== digest.toString('hex')) {
-      throw new StorageError('Corrupt', `${key}: ${this.client.description} stored something else than was sent`);
-    }
+  }
+
+  /** Puts what may be replaced. Of an answer that does not show what was stored nothing is believed: it is read back. @throws StorageError */
+  async putProven(key: string, content: Buffer, signal: AbortSignal | undefined): Promise<void> {
+    const { headers } = await this.put(key, content, {}, signal);
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    if (shows(headers, createHash('md5').update(content).digest('hex'), sha256)) return;
+    if (await holds(this, key, {}, { bytes: content.length, sha256 }, signal)) return;
+    throw new StorageError(
+      'Corrupt',
+      `${key}: ${this.client.description} said that it was stored, and does not give back what was sent`,
+    );
+  }
+
+  /** With keys of KMS no ETag is an MD5, so these stores are asked for a checksum. Others are not: some refuse the header. */
+  get #byKMS(): boolean {
+    return this.encryption !== undefined && this.encryption.algorithm !== 'AES256';
   }
 
   encryptionHeaders(): Query {
@@ -69,18 +89,21 @@ export class S3Objects {
   /** What the store says of an object; undefined where there is none. */
   async head(key: string, query: Query, signal: AbortSignal | undefined): Promise<S3Answer | undefined> {
     const answer = await this.client.send(
-      { operation: 'HeadObject', method: 'HEAD', key: this.name(key), query, expect: [200, 404] },
+      {
+        operation: 'HeadObject',
+        method: 'HEAD',
+        key: this.name(key),
+        query,
+        headers: this.#byKMS ? { 'x-amz-checksum-mode': 'ENABLED' } : {},
+        expect: [200, 404],
+      },
       signal,
     );
     return answer.status === 404 ? undefined : answer;
   }
 
   /** How long a version is kept; `until` (Unix milliseconds) is 0 where it is not, or where the account may not ask. */
-  async retention(
-    key: string,
-    query: Query,
-    signal: AbortSignal | undefined,
-  ): Promise<{ mode: string; until: number }> {
+  async retention(key: string, query: Query, signal: AbortSignal | undefined): Promise<Retention> {
     const { body } = await this.client.send(
       {
         operation: 'GetObjectRetention',
@@ -94,6 +117,24 @@ export class S3Objects {
     const xml = parseAnswer(body.toString('utf8'));
     const text = (name: string): string => (xml === undefined ? '' : (childText(xml, name) ?? ''));
     return { mode: text('Mode'), until: Date.parse(text('RetainUntilDate')) || 0 };
+  }
+
+  /** Locks a version that is there, or for longer than it is. @throws StorageError `Refused` where it is locked in another way */
+  async retain(key: string, query: Query, { mode, until }: Retention, signal: AbortSignal | undefined): Promise<void> {
+    const date = new Date(until).toISOString();
+    const body = Buffer.from(`<Retention><Mode>${mode}</Mode><RetainUntilDate>${date}</RetainUntilDate></Retention>`);
+    await this.client.send(
+      {
+        operation: 'PutObjectRetention',
+        method: 'PUT',
+        key: this.name(key),
+        query: { ...query, retention: '' },
+        headers: { 'content-md5': createHash('md5').update(body).digest('base64'), 'content-type': 'application/xml' },
+        body,
+        expect: [200],
+      },
+      signal,
+    );
   }
 
   /** @param names as the store has them; what is not there is as good as removed */
@@ -122,4 +163,13 @@ export class S3Objects {
       throw new StorageError('Refused', `DeleteObjects: ${childText(refused, 'Code') ?? 'refused'}`);
     }
   }
+}
+
+/**
+ * Whether an answer shows that the store has exactly this.
+ * @param etag what it is where the store makes it of MD5 @param sha256 hex
+ */
+export function shows(headers: S3Answer['headers'], etag: string, sha256: string): boolean {
+  if (headers['etag'] === `"${etag}"`) return true;
+  return headers[CHECKSUM] === Buffer.from(sha256, 'hex').toString('base64');
 }

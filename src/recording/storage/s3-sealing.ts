@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { S3Answer } from './s3-client.ts';
 import { MultipartUpload } from './s3-multipart.ts';
-import type { Query, S3Objects } from './s3-objects.ts';
+import { type Query, type S3Objects, shows } from './s3-objects.ts';
+import { holds } from './s3-reading.ts';
 import type { Versions } from './s3-versions.ts';
 import { type SealOptions, StorageError } from './storage.ts';
 
@@ -31,8 +32,12 @@ export class Sealing {
     const head = await this.#objects.head(key, query, signal);
     if (head === undefined) return undefined;
     if (head.headers[DIGEST] !== options.sha256) throw this.#other(key);
+    const bytes = Number(head.headers['content-length']);
+    // What it says of itself, whoever may write can say of anything.
+    if (!(await holds(this.#objects, key, query, { bytes, sha256: options.sha256 }, signal))) throw this.#other(key);
+    await this.#keepLonger(key, query, options, signal);
     await this.#proveKept(key, query, head, options, signal);
-    return Number(head.headers['content-length']);
+    return bytes;
   }
 
   /**
@@ -57,28 +62,36 @@ export class Sealing {
         yield piece;
       }
     };
-    try {
-      if (bytes <= 2 * PART) {
-        const whole: Buffer[] = [];
-        for await (const piece of read()) whole.push(piece);
-        check();
-        const headers = { ...this.#headers(options), 'if-none-match': '*' };
-        await this.#objects.put(key, Buffer.concat(whole), headers, signal);
-      } else await this.#inParts(key, read(), check, options, signal);
-    } catch (error) {
-      // Another replica, or our own request whose answer was lost, was first: what lies there is compared next.
-      if (!(error instanceof StorageError && error.fault === 'Exists')) throw error;
-    }
-    await this.#prove(key, bytes, options, signal);
+    const send = bytes <= 2 * PART ? this.#atOnce : this.#inParts;
+    const etag = await send.call(this, key, read(), check, options, signal);
+    await this.#prove(key, bytes, etag, options, signal);
   }
 
+  /** @returns the ETag that the object should have */
+  async #atOnce(
+    key: string,
+    pieces: AsyncIterable<Buffer>,
+    check: () => void,
+    options: SealOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const whole: Buffer[] = [];
+    for await (const piece of pieces) whole.push(piece);
+    check();
+    const content = Buffer.concat(whole);
+    const headers = { ...this.#headers(options), 'if-none-match': '*' };
+    await this.#objects.put(key, content, headers, signal).catch(unlessOtherWasFirst);
+    return createHash('md5').update(content).digest('hex');
+  }
+
+  /** @returns the ETag that the object should have */
   async #inParts(
     key: string,
     pieces: AsyncIterable<Buffer>,
     check: () => void,
     options: SealOptions,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
+  ): Promise<string> {
     const { client } = this.#objects;
     const headers = { ...this.#objects.encryptionHeaders(), ...this.#headers(options) };
     const upload = await MultipartUpload.begin(client, this.#objects.name(key), headers, signal);
@@ -88,12 +101,19 @@ export class Sealing {
       await upload.complete(signal);
     } catch (error) {
       await upload.abort();
-      throw error;
+      unlessOtherWasFirst(error);
     }
+    return upload.etag;
   }
 
-  /** Nothing is sealed on the word of one answer: what the store holds is asked for and compared. */
-  async #prove(key: string, bytes: number, options: SealOptions, signal: AbortSignal | undefined): Promise<void> {
+  /** Nothing is sealed on the word of one answer: what the store holds is asked for and compared, and read back where that shows nothing. */
+  async #prove(
+    key: string,
+    bytes: number,
+    etag: string,
+    options: SealOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const query = await this.#versions.queryOf(key, signal);
     const head = await this.#objects.head(key, query, signal);
     const what = `${key}: ${this.#objects.client.description}`;
@@ -101,6 +121,10 @@ export class Sealing {
     if (head.headers[DIGEST] !== options.sha256) throw this.#other(key);
     if (Number(head.headers['content-length']) !== bytes) {
       throw new StorageError('Corrupt', `${what} holds ${head.headers['content-length']} bytes, not ${bytes}`);
+    }
+    const { sha256 } = options;
+    if (!shows(head.headers, etag, sha256) && !(await holds(this.#objects, key, query, { bytes, sha256 }, signal))) {
+      throw new StorageError('Corrupt', `${what} holds something else than was sent`);
     }
     await this.#proveKept(key, query, head, options, signal);
   }
@@ -118,14 +142,37 @@ export class Sealing {
     if (encryption !== undefined && headers['x-amz-server-side-encryption'] !== encryption.algorithm) {
       throw new StorageError('Refused', `${what} does not say that it is encrypted with ${encryption.algorithm}`);
     }
-    const wanted = this.#lockMode;
-    if (wanted === undefined || retainUntil === undefined) return;
-    const { mode, until } = await this.#objects.retention(key, query, signal);
-    if (mode === wanted.toUpperCase() && until >= retainUntil - LOCK_SLACK) return;
+    if (await this.#isLocked(key, query, retainUntil, signal)) return;
     throw new StorageError(
       'Refused',
-      `${what} does not hold it locked (${wanted}) for as long as was asked; the account needs s3:PutObjectRetention and s3:GetObjectRetention`,
+      `${what} does not hold it locked (${this.#lockMode}) for as long as was asked; the account needs s3:PutObjectRetention and s3:GetObjectRetention`,
     );
+  }
+
+  /** What was sealed before, and whose answer was lost, was locked from then on: a lock can be made longer, never shorter. */
+  async #keepLonger(
+    key: string,
+    query: Query,
+    { retainUntil }: SealOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const mode = this.#lockMode;
+    if (mode === undefined || retainUntil === undefined) return;
+    if (await this.#isLocked(key, query, retainUntil, signal)) return;
+    await this.#objects.retain(key, query, { mode: mode.toUpperCase(), until: retainUntil }, signal);
+  }
+
+  /** As it was asked for, or because nothing was. */
+  async #isLocked(
+    key: string,
+    query: Query,
+    retainUntil: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const wanted = this.#lockMode;
+    if (wanted === undefined || retainUntil === undefined) return true;
+    const { mode, until } = await this.#objects.retention(key, query, signal);
+    return mode === wanted.toUpperCase() && until >= retainUntil - LOCK_SLACK;
   }
 
   #headers({ sha256, retainUntil }: SealOptions): Query {
@@ -144,4 +191,9 @@ export class Sealing {
       `${key}: ${this.#objects.client.description} holds something else, sealed before`,
     );
   }
+}
+
+/** Another replica, or our own request whose answer was lost, was first: what lies there is compared next. */
+function unlessOtherWasFirst(error: unknown): void {
+  if (!(error instanceof StorageError && error.fault === 'Exists')) throw error;
 }

@@ -1,6 +1,7 @@
 import type { S3Client } from './s3-client.ts';
 import { listed } from './s3-listing.ts';
 import { S3Objects, type ServerSideEncryption } from './s3-objects.ts';
+import { readObject } from './s3-reading.ts';
 import { type LockMode, PART, Sealing } from './s3-sealing.ts';
 import { isSealedKey, PARTS, Versions } from './s3-versions.ts';
 import { childText, parseAnswer } from './s3-xml.ts';
@@ -26,7 +27,6 @@ export interface S3StorageOptions {
   readonly onShadowed?: (key: string) => void;
 }
 
-const PIECE = 8 << 20;
 const PART_NAME = /^(\d{6,})-(\d+)-(\d+)$/;
 
 /**
@@ -59,12 +59,12 @@ export class S3Storage implements Storage {
   }
 
   async putMutable(key: string, content: Buffer, signal?: AbortSignal): Promise<void> {
-    await this.#objects.put(key, content, {}, signal);
+    await this.#objects.putProven(key, content, signal);
   }
 
   async appendPart(key: string, part: StoredPart, content: Buffer, signal?: AbortSignal): Promise<void> {
     const name = `${String(part.number).padStart(6, '0')}-${part.firstSeq}-${part.lastSeq}`;
-    await this.#objects.put(`${key}${PARTS}${name}`, content, {}, signal);
+    await this.#objects.putProven(`${key}${PARTS}${name}`, content, signal);
   }
 
   async parts(key: string, signal?: AbortSignal): Promise<readonly StoredPart[]> {
@@ -126,35 +126,7 @@ export class S3Storage implements Storage {
 
   async *get(key: string, range: ByteRange = { offset: 0 }, signal?: AbortSignal): AsyncGenerator<Buffer> {
     const query = await this.#versions.queryOf(key, signal);
-    let end = range.length === undefined ? Number.POSITIVE_INFINITY : range.offset + range.length;
-    let etag: string | undefined;
-    for (let start = range.offset; start < end; ) {
-      const until = Math.min(end, start + PIECE);
-      const { status, headers, body } = await this.#client.send(
-        {
-          operation: 'GetObject',
-          method: 'GET',
-          key: this.#objects.name(key),
-          query,
-          // The pieces have to be of one object: a replaced one answers 412.
-          headers: { range: `bytes=${start}-${until - 1}`, ...(etag === undefined ? {} : { 'if-match': etag }) },
-          expect: [200, 206, 416],
-          limit: until - start,
-          expected: until - start,
-        },
-        signal,
-      );
-      // 416: nothing is behind this offset, an empty object's first byte included.
-      if (status === 416) return;
-      const total = Number(/\/(\d+)$/.exec(headers['content-range'] ?? '')?.[1] ?? body.length);
-      end = Math.min(end, total);
-      if (body.length !== Math.min(until, end) - start) {
-        throw new StorageError('Corrupt', `${key}: ${body.length} bytes came, not ${Math.min(until, end) - start}`);
-      }
-      etag = headers['etag'];
-      start += body.length;
-      yield body;
-    }
+    yield* readObject(this.#objects, key, query, range, signal);
   }
 
   async remove(key: string, signal?: AbortSignal): Promise<void> {
