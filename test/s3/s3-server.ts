@@ -34,8 +34,17 @@ export interface S3Server {
   stop(): Promise<void>;
 }
 
+export interface S3ServerOptions {
+  /** Where its objects lie, instead of a folder that is removed with it. */
+  readonly folder?: string;
+  /** Of its posix backend. */
+  readonly args?: readonly string[];
+  /** Serve `bucket.domain` beside `host/bucket`, with a certificate for the domain and these buckets. */
+  readonly virtualHosts?: { readonly domain: string; readonly buckets: readonly string[] };
+}
+
 /** A real S3 server (versitygw over a folder), with TLS from an authority of its own, on a free port of loopback. */
-export async function startS3Server(options: { folder?: string; args?: readonly string[] } = {}): Promise<S3Server> {
+export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Server> {
   const program = await versitygw();
   const home = mkdtempSync(join(tmpdir(), 'sallyport-s3-'));
   // A test that is killed leaves no server behind.
@@ -45,7 +54,9 @@ export async function startS3Server(options: { folder?: string; args?: readonly 
   mkdirSync(folder, { recursive: true });
   mkdirSync(join(home, 'versions'), { recursive: true });
   const authority = await CertificateAuthority.create('S3 test authority');
-  const { certPem, keyPem } = await authority.server('s3', ['127.0.0.1', 'localhost']);
+  const { domain, buckets = [] } = options.virtualHosts ?? {};
+  const hosts = domain === undefined ? [] : [domain, ...buckets.map((bucket) => `${bucket}.${domain}`)];
+  const { certPem, keyPem } = await authority.server('s3', ['127.0.0.1', 'localhost', ...hosts]);
   const caFile = join(home, 'ca.crt');
   writeFileSync(caFile, authority.certPem);
   writeFileSync(join(home, 'tls.crt'), certPem);
@@ -69,6 +80,7 @@ export async function startS3Server(options: { folder?: string; args?: readonly 
         '--key',
         join(home, 'tls.key'),
         '--quiet',
+        ...(domain === undefined ? [] : ['--virtual-domain', domain]),
         'posix',
         '--versioning-dir',
         join(home, 'versions'),
