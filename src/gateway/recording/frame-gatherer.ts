@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { encodeData, type FrameChannel, type FrameLine } from '../../recording/line.ts';
+import { timestampOf } from '../../recording/timestamp.ts';
 import { rounded } from './event-fields.ts';
 
 /** Bytes of one frame: a line that is longer would wait for itself. */
@@ -106,7 +107,7 @@ export class FrameGatherer {
   #lines({ channel, at, bytes }: Piece): FrameLine[] {
     const whole = bytes.length === 1 ? bytes[0]! : joined(bytes);
     const { auditID, startedAt } = this.#options;
-    const time = new Date(Date.now() - (performance.now() - at)).toISOString();
+    const time = timestampOf(Date.now() - (performance.now() - at));
     const elapsed = rounded(at - startedAt);
     const lines: FrameLine[] = [];
     for (let from = 0; from < whole.length; from += FRAME_BYTES) {

@@ -4,6 +4,7 @@ import { type MaskPlan, replacer } from '../../masking/mask-plan.ts';
 import { TextMask } from '../../masking/text-mask.ts';
 import type { EventLine, FrameChannel, FrameLine, Level, RecordedBody } from '../../recording/line.ts';
 import { SpoolError } from '../../recording/spool/spool-error.ts';
+import { timestampOf } from '../../recording/timestamp.ts';
 import type { Channel } from '../../streams/remote-command/channel.ts';
 import { readBody } from '../body.ts';
 import { announcesBody } from '../evidence.ts';
@@ -60,6 +61,7 @@ type EventEnding = Pick<
   EventLine,
   'responseStatus' | 'masked' | 'bytes' | 'durations' | 'outcome' | 'responseBody' | 'ports' | 'error'
 >;
+type Growing<Event> = { -readonly [Member in keyof Event]: Event[Member] };
 /** Nobody waits. */
 const KEPT = Promise.resolve();
 
@@ -68,12 +70,10 @@ export class RecordedExchange {
   readonly exchange: Exchange;
   readonly options: RecordedExchangeOptions;
   readonly #receivedAt: string;
-  /** What each of its events begins with. */
+  /** Its first event: what the others begin with, but for the request's body. */
   #known: EventLine | undefined;
   #requestBody: RecordedBody | undefined;
   #requestBytes = 0;
-  /** An event of it was appended: the next one needs no request body. */
-  #begun = false;
   /** It may be forwarded. */
   #opened = false;
   /** Keeps what is held of input that was cut off. */
@@ -84,7 +84,7 @@ export class RecordedExchange {
   constructor(exchange: Exchange, options: RecordedExchangeOptions) {
     this.exchange = exchange;
     this.options = options;
-    this.#receivedAt = new Date(Date.now() - (performance.now() - exchange.startedAt)).toISOString();
+    this.#receivedAt = timestampOf(Date.now() - (performance.now() - exchange.startedAt));
     options.writer.active += 1;
   }
 
@@ -189,11 +189,14 @@ export class RecordedExchange {
   #keepEnd(ending: Ending): Promise<void> {
     const { status, outcome, bytes, upstreamDuration, body, ports, requestBytes } = ending;
     const event = this.#event('ResponseComplete', {
-      ...this.#ending(outcome, bytes, requestBytes, upstreamDuration),
+      masked: maskedCounts(this.exchange),
+      bytes: { request: requestBytes ?? this.#requestBytes, response: bytes },
+      durations: durations(this.exchange, upstreamDuration),
+      outcome,
       responseStatus: status > 0 ? { code: status } : undefined,
       responseBody: body,
       // Those that were opened, in the place of those that were asked for.
-      ...(ports !== undefined && { ports }),
+      ports,
     });
     return this.#keep([event], EVENT_BYTES + (body?.data?.length ?? 0), this.#carriedOut);
   }
@@ -231,9 +234,12 @@ export class RecordedExchange {
   }
 
   #failure(error: SallyportError): EventLine {
-    const refused = this.#begun ? !this.#opened : error.status < 500;
+    const refused = this.#known === undefined ? error.status < 500 : !this.#opened;
     return this.#event('ResponseComplete', {
-      ...this.#ending(refused ? 'Refused' : 'Failed', 0, undefined, undefined),
+      masked: maskedCounts(this.exchange),
+      bytes: { request: this.#requestBytes, response: 0 },
+      durations: durations(this.exchange, undefined),
+      outcome: refused ? 'Refused' : 'Failed',
       ...errorFields(error),
     });
   }
@@ -248,26 +254,25 @@ export class RecordedExchange {
     await this.#frames?.settle();
   }
 
-  #ending(
-    outcome: Ending['outcome'],
-    response: number,
-    request: number | undefined,
-    upstream: number | undefined,
-  ): EventEnding {
-    return {
-      masked: maskedCounts(this.exchange),
-      bytes: { request: request ?? this.#requestBytes, response },
-      durations: durations(this.exchange, upstream),
-      outcome,
-    };
-  }
-
-  #event(stage: EventLine['stage'], ending?: EventEnding): EventLine {
-    // What is decided after the first event (an approval looked at again) belongs into the next one.
-    this.#known ??= eventOf(this.exchange, this.options.level, this.#receivedAt);
-    const requestBody = this.#begun ? undefined : this.#requestBody;
-    this.#begun = true;
-    return { ...this.#known, stage, stageTimestamp: new Date().toISOString(), requestBody, ...ending };
+  /** The first event is what is known itself, filled in: most requests have one, and to copy it costs as much as to make it. */
+  #event(stage: EventLine['stage'], ending: EventEnding = {}): EventLine {
+    const first = this.#known === undefined;
+    const event: Growing<EventLine> = first
+      ? eventOf(this.exchange, this.options.level, this.#receivedAt)
+      : { ...this.#known! };
+    this.#known ??= event;
+    event.stage = stage;
+    event.stageTimestamp = timestampOf(Date.now());
+    event.requestBody = first ? this.#requestBody : undefined;
+    event.responseStatus = ending.responseStatus;
+    event.masked = ending.masked;
+    event.bytes = ending.bytes;
+    event.durations = ending.durations;
+    event.outcome = ending.outcome;
+    event.responseBody = ending.responseBody;
+    event.error = ending.error;
+    if (ending.ports !== undefined) event.ports = ending.ports;
+    return event;
   }
 
   /** The body as the agent sent it, as the recording may show it. */
