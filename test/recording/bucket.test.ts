@@ -17,6 +17,11 @@ const PREFIX = 'production/';
 const RETENTION = 2 * 3_600_000;
 const BYPASS = { 'x-amz-bypass-governance-retention': 'true' };
 
+interface Indexed {
+  readonly metadata: { readonly name: string };
+  readonly status?: { readonly phase: string; readonly location: string };
+}
+
 describe('a gateway that records into a bucket with object lock, and the commands that read it there', () => {
   const home = mkdtempSync(join(tmpdir(), 'sallyport-bucket-'));
   const file = (name: string): string => join(home, name);
@@ -105,22 +110,28 @@ describe('a gateway that records into a bucket with object lock, and the command
       AWS_SECRET_ACCESS_KEY: keys.secretAccessKey,
     });
 
+  const indexed = async (): Promise<Indexed[]> => {
+    const { namespace } = scene.gateway;
+    const { stdout } = await scene.cluster.kubectl(['get', 'sessionrecordings', '-n', namespace, '-o', 'json']);
+    return JSON.parse(stdout).items;
+  };
+
   it('its SessionRecording names the place, with no key and nothing that only a reader needs', async () => {
     assert.equal((await post('needle')).status, 201);
-    let sealed: { metadata: { name: string }; status: { phase: string; location: string } }[] = [];
+    let sealed: Indexed[] = [];
     for (; sealed.length === 0; await sleep(100)) {
-      const { namespace } = scene.gateway;
-      const { stdout } = await scene.cluster.kubectl(['get', 'sessionrecordings', '-n', namespace, '-o', 'json']);
-      sealed = JSON.parse(stdout).items.filter((each: (typeof sealed)[0]) => each.status?.phase === 'Sealed');
+      sealed = (await indexed()).filter(({ status }) => status?.phase === 'Sealed');
     }
     for (const { metadata, status } of sealed) {
-      assert.equal(status.location, `s3://recordings/${PREFIX}recordings/${metadata.name}/`);
+      assert.equal(status!.location, `s3://recordings/${PREFIX}recordings/${metadata.name}/`);
     }
   });
 
   it('what it seals, by itself and when it is stopped, has the mode and the retention of its configuration', async () => {
     assert.equal((await post('last-word')).status, 201);
     await scene.gateway.kill('SIGTERM');
+    for (const { status } of await indexed())
+      assert.equal(status?.phase, 'Sealed', 'also of what was sealed at the end');
     const objects = await stored();
     assert.ok(objects.length >= 4, 'two recordings at least');
     for (const { key } of objects) {
@@ -152,7 +163,7 @@ describe('a gateway that records into a bucket with object lock, and the command
     const show = await inStore(['show', needle, '--bodies']);
     assert.equal(show.code, 0, show.stderr);
     assert.match(show.stdout, /needle/);
-    const verify = await inStore(['verify', ...listed, '-o', 'json']);
+    const verify = await inStore(['verify', '--sealed', '-o', 'json']);
     assert.equal(verify.code, 0, verify.stderr);
     const { recordings } = JSON.parse(verify.stdout);
     assert.deepEqual(

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RecordingConfiguration } from '../../config/recording.ts';
 import type { Caller } from '../../identity/caller.ts';
 import type { SecretStore } from '../../identity/session-key.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import type { Manifest } from '../../recording/manifest.ts';
-import { chainName, recordingOf } from '../../recording/segment.ts';
+import { recordingOf } from '../../recording/segment.ts';
 import { Shipper } from '../../recording/shipping/shipper.ts';
 import { Siem } from '../../recording/siem/siem.ts';
 import { Spool, type SpoolOptions } from '../../recording/spool/spool.ts';
@@ -21,7 +21,7 @@ import { RecordingAccess } from './recording-access.ts';
 import { RecordingReader } from './recording-reader.ts';
 import { Recordings } from './recordings.ts';
 import { replicaOf } from './replica.ts';
-import { finalStatus, indexed, jointStatus } from './sealed-status.ts';
+import { SealedIndex } from './sealed-index.ts';
 import { SigningKeys } from './signing-keys.ts';
 
 export const RECORDING_KEYS_SECRET = 'sallyport-recording-keys';
@@ -48,6 +48,7 @@ export class Recording {
   readonly #shipper: Shipper;
   readonly #storage: Storage;
   readonly #index: IndexWriter;
+  readonly #sealedIndex: SealedIndex;
   readonly #siem: Siem;
   readonly #keys: SigningKeys;
   readonly #options: RecordingOptions;
@@ -60,6 +61,7 @@ export class Recording {
     shipper: Shipper;
     storage: Storage;
     index: IndexWriter;
+    sealedIndex: SealedIndex;
     siem: Siem;
     keys: SigningKeys;
   }) {
@@ -70,6 +72,7 @@ export class Recording {
     this.#shipper = parts.shipper;
     this.#storage = parts.storage;
     this.#index = parts.index;
+    this.#sealedIndex = parts.sealedIndex;
     this.#siem = parts.siem;
     this.#keys = parts.keys;
   }
@@ -155,15 +158,7 @@ export class Recording {
           'no SessionRecording is made: there are too many that are open. The recording is in the store all the same',
         ),
     });
-    const describe = (manifest: Manifest, sha256: string): void => {
-      // Of a recording of several chains the index says what became of it as a whole.
-      if (chainName(manifest.recording.name) !== undefined) return;
-      finalStatus(storage, manifest, sha256).then(
-        (status) => index.sealed({ ...manifest, identity: manifest.recording, seq: manifest.lines }, status),
-        (error: unknown) =>
-          log.warn({ error, recording: manifest.recording.name }, 'a manifest could not be read back'),
-      );
-    };
+    const sealedIndex = new SealedIndex(storage, index, log);
     shipper = new Shipper({
       spool,
       storage,
@@ -182,7 +177,7 @@ export class Recording {
             { recording: manifest.recording.name, lines: manifest.lines, reason: manifest.reason },
             'a recording is sealed',
           );
-          describe(manifest, sha256);
+          sealedIndex.sealed(manifest, sha256);
         },
         adopted: (manifest, sha256) => {
           metrics.recordingsSealed.inc(manifest.state);
@@ -190,16 +185,13 @@ export class Recording {
             { recording: manifest.recording.name, replica: manifest.recording.replica },
             'sealed for a replica that is gone',
           );
-          describe(manifest, sha256);
+          sealedIndex.sealed(manifest, sha256);
         },
         joined: (manifest, sha256) => {
           const { recording, chains, lines, reason, state } = manifest;
           const said = { recording: recording.name, chains: chains.length, lines, reason, state };
           log.info(said, 'a recording is sealed: the last of its chains has ended');
-          jointStatus(storage, manifest, sha256).then(
-            (status) => index.sealed(indexed(manifest), status),
-            (error: unknown) => log.warn({ error, recording: recording.name }, 'a manifest could not be read back'),
-          );
+          sealedIndex.joined(manifest, sha256);
         },
         left: (chain) => index.left(chain),
         superseded: (manifest, rest) =>
@@ -250,7 +242,7 @@ export class Recording {
       onRefused: () => metrics.recordingRefused.inc(),
     });
     log.info({ store: storage.locator, durability, keyID: keys.current.id }, 'recording');
-    return new Recording({ options, recorder, recordings, spool, shipper, storage, index, siem, keys });
+    return new Recording({ options, recorder, recordings, spool, shipper, storage, index, sealedIndex, siem, keys });
   }
 
   /** Reads it back, for people. @param governs whether an AgentPolicy speaks of a caller @param stallTimeout milliseconds */
@@ -273,6 +265,7 @@ export class Recording {
   async stop(): Promise<void> {
     await this.#recordings.stop();
     await Promise.all([this.#shipper.stop(LAST_WORDS), this.#siem.stop(LAST_WORDS / 4)]);
+    await Promise.race([this.#sealedIndex.settle(), sleep(LAST_WORDS / 4, undefined, { ref: false })]);
     await Promise.all([this.#index.stop(LAST_WORDS / 4), this.#keys.stop()]);
     await this.#spool.close();
     await this.#storage.close();
