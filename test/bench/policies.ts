@@ -17,9 +17,11 @@ export const BED_POLICIES = 3;
 export function agentManifests(namespace: string): string {
   const reads = { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['*', 'pods/log'] };
   const lookAround = { name: 'look-around', action: 'Allow', match: { ...reads, namespaces: [namespace] } };
+  const patch = { verbs: ['patch'], apiGroups: [''], resources: ['configmaps'], namespaces: [namespace] };
+  const change = { name: 'change', action: 'Allow', match: patch };
   return [
-    policy('bench-recorded', [lookAround], RECORDED),
-    policy('bench-unrecorded', [lookAround], UNRECORDED),
+    policy('bench-recorded', [lookAround, change], RECORDED),
+    policy('bench-unrecorded', [lookAround, change], UNRECORDED),
     policy('bench', [
       lookAround,
       {

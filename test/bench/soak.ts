@@ -25,6 +25,8 @@ interface Sample {
 }
 
 const MiB = 1 << 20;
+/** The ConfigMap that all of them change. */
+const PATCHED = 'soak-patched';
 
 /** Hours in minutes: sessions come and go, are recorded and sealed, and nothing of them stays in memory. */
 export const soak = part<Size>(
@@ -37,6 +39,8 @@ export const soak = part<Size>(
     // Recordings end early and often: what is left of each would be seen.
     const recording = { idleTimeout: '15s', maxDuration: '1m', segmentBytes: 1 << 20 };
     const memory = await GatewayMemory.start(bed, (env) => bed.recordingGateway('Process', { env, recording }));
+    const path = `/api/v1/namespaces/${bed.namespace}/configmaps`;
+    await bed.cluster.admin('POST', path, { metadata: { name: PATCHED } });
     const crowd = await Crowd.open(bed, memory.gateway, size);
     const usage = new ProcessUsage(memory.gateway.pid);
     const samples: Sample[] = [];
@@ -76,6 +80,14 @@ async function sealed(gateway: GatewayProcess): Promise<void> {
     const { body } = await gateway.probe('/metrics');
     if (/^sallyport_recordings_open 0$/m.test(body) && /^sallyport_recording_spool_bytes 0$/m.test(body)) return;
   }
+}
+
+interface Asked {
+  readonly method: 'GET' | 'POST' | 'PATCH';
+  readonly path: string;
+  readonly token: string;
+  readonly wanted: number;
+  readonly body?: string;
 }
 
 /** People's agents, each with a token of its own. */
@@ -124,25 +136,29 @@ class Crowd {
     await this.#agent.destroy();
   }
 
-  /** Mostly reads; every tenth a list, every seventh a write, which is refused and kept. */
+  /** Mostly reads; every tenth a list; every seventh a write, by turns one that is carried out and one that is refused and kept. */
   async #request(index: number): Promise<void> {
     // In turns of a minute only some of the sessions are at work: the others are idle, and sealed.
     const half = Math.ceil(this.#tokens.length / 2);
     const turn = Math.floor(index / (this.#size.rate * 30)) % 2;
     const token = this.#tokens[(turn * half + (index % half)) % this.#tokens.length]!;
     const maps = `/api/v1/namespaces/${this.#bed.namespace}/configmaps`;
-    if (index % 7 === 0)
-      await this.#ask('POST', maps, token, 403, JSON.stringify({ metadata: { name: `soak-${index}` } }));
-    else await this.#ask('GET', index % 10 === 0 ? maps : this.#bed.small, token, 200);
+    if (index % 14 === 0) {
+      const body = JSON.stringify({ data: { by: String(index % half), at: String(index) } });
+      await this.#ask({ method: 'PATCH', path: `${maps}/${PATCHED}`, token, wanted: 200, body });
+    } else if (index % 7 === 0) {
+      const body = JSON.stringify({ metadata: { name: `soak-${index}` } });
+      await this.#ask({ method: 'POST', path: maps, token, wanted: 403, body });
+    } else {
+      await this.#ask({ method: 'GET', path: index % 10 === 0 ? maps : this.#bed.small, token, wanted: 200 });
+    }
   }
 
-  async #ask(method: 'GET' | 'POST', path: string, token: string, wanted: number, body?: string): Promise<void> {
+  async #ask({ method, path, token, wanted, body }: Asked): Promise<void> {
     this.sent += 1;
     try {
-      const headers = {
-        authorization: `Bearer ${token}`,
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      };
+      const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+      const headers = { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': type }) };
       const answer = await request(this.#url + path, { method, headers, dispatcher: this.#agent, body: body ?? null });
       await answer.body.dump();
       if (answer.statusCode !== wanted) this.failed += 1;
@@ -210,7 +226,7 @@ function sectionOf(size: Size, { samples, settled, crowd, cores, recordings, sou
   return {
     title: 'Soak',
     notes: [
-      `${size.sessions} sessions for ${number(size.seconds / 60, 1)} minutes, ${size.rate} requests a second (reads, lists, writes that are refused) and ${size.watches} watches of five seconds, one behind the other; level RequestResponse, Strict, durability Process. ` +
+      `${size.sessions} sessions for ${number(size.seconds / 60, 1)} minutes, ${size.rate} requests a second (reads, lists, writes that are carried out and that are refused) and ${size.watches} watches of five seconds, one behind the other; level RequestResponse, Strict, durability Process. ` +
         'Recordings end after fifteen seconds without a request, and after a minute; all of them were verified in the end.',
       'Lives: heap and what belongs to it after a collection of garbage. Resident: median of one sample a second.',
     ],
