@@ -49,20 +49,28 @@ export function storeOf(gateway: GatewayProcess): string {
 
 /** Names of the recordings in the store. */
 export function storedRecordings(gateway: GatewayProcess): string[] {
-  const root = join(storeOf(gateway), 'recordings');
+  return recordingsIn(storeOf(gateway));
+}
+
+export function recordingsIn(store: string): string[] {
+  const root = join(store, 'recordings');
   return existsSync(root) ? readdirSync(root).sort(byName) : [];
 }
 
-/** Files of a recording, those of its chains with their folder. */
+/** Files of a recording, those of its chains with their folder; without what a store lists to nobody: parts, and what a kill cut off. */
 function filesOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((file) => !file.includes('.open') && statSync(join(folder, file)).isFile())
+    .filter((file) => !/\.open|(?:^|\/)\.tmp-/.test(file) && statSync(join(folder, file)).isFile())
     .sort(byName);
 }
 
 /** Lines of a sealed recording, chain after chain. */
 export async function storedLines(gateway: GatewayProcess, name: string): Promise<Line[]> {
-  const folder = join(storeOf(gateway), 'recordings', name);
+  return await linesIn(storeOf(gateway), name);
+}
+
+export async function linesIn(store: string, name: string): Promise<Line[]> {
+  const folder = join(store, 'recordings', name);
   const lines: Line[] = [];
   for (const file of filesOf(folder).filter((one) => one.endsWith('.jsonl.zst'))) {
     for await (const piece of unpackSegment(bytesIn(readFileSync(join(folder, file)), 1 << 16))) {
@@ -74,11 +82,16 @@ export async function storedLines(gateway: GatewayProcess, name: string): Promis
 
 /** Verifies a sealed recording with the keys that the gateway put into the store. */
 export async function verifyStored(gateway: GatewayProcess, name: string): Promise<VerifyReport> {
-  const folder = join(storeOf(gateway), 'recordings', name);
   const keys = readdirSync(join(storeOf(gateway), 'keys'))
     .filter((file) => file.endsWith('.pem'))
     .map((file) => readFileSync(join(storeOf(gateway), 'keys', file), 'utf8'));
-  const known = readPublicKeys(keys.join('\n'));
+  return await verifyIn(storeOf(gateway), name, keys.join('\n'));
+}
+
+/** @param keys that are trusted, as PEM */
+export async function verifyIn(store: string, name: string, keys: string): Promise<VerifyReport> {
+  const folder = join(store, 'recordings', name);
+  const known = readPublicKeys(keys);
   const report = await verify(
     {
       name,
