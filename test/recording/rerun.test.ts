@@ -57,6 +57,20 @@ spec:
     const one = made.json() as { metadata: { uid: string; resourceVersion: string }; data: object };
     // An update with its revision, an owner with its uid, a delete with a precondition: none of these mean anything elsewhere.
     assert.equal((await ask('PUT', `${maps}/one`, { ...one, data: { a: '2' } })).status, 200);
+    const patch = [
+      { op: 'test', path: '/metadata/uid', value: one.metadata.uid },
+      { op: 'add', path: '/data/b', value: '3' },
+    ];
+    assert.equal((await ask('PATCH', `${maps}/one`, patch, 'application/json-patch+json')).status, 200);
+    const about = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      namespace: scene.namespace,
+      name: 'one',
+      uid: one.metadata.uid,
+    };
+    const event = { kind: 'Event', apiVersion: 'v1', metadata: { name: 'seen' }, involvedObject: about };
+    assert.equal((await ask('POST', `/api/v1/namespaces/${scene.namespace}/events`, event)).status, 201);
     const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'one', uid: one.metadata.uid };
     const owned = { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: 'two', ownerReferences: [owner] } };
     assert.equal((await ask('POST', maps, owned)).status, 201);
@@ -143,8 +157,13 @@ spec:
     assert.match(stdout, /same +kubectl get configmaps -n \S+ one\n {4}200/);
     // The precondition, put right, is met there: what was refused for its uid is done.
     assert.match(stdout, /differs +kubectl delete configmaps two .*\n {4}409, now 200/);
-    const { stdout: one } = await other.kubectl(['get', 'configmap', 'one', '-n', scene.namespace, '-o', 'json']);
-    assert.deepEqual((JSON.parse(one) as { data: object }).data, { a: '2' });
+    assert.match(stdout, /same +kubectl patch configmaps one -n \S+\n {4}200/);
+    const get = async (...what: string[]) =>
+      JSON.parse((await other.kubectl(['get', ...what, '-n', scene.namespace, '-o', 'json'])).stdout);
+    const one = (await get('configmap', 'one')) as { data: object; metadata: { uid: string } };
+    assert.deepEqual(one.data, { a: '2', b: '3' });
+    const seen = (await get('event', 'seen')) as { involvedObject: { uid: string } };
+    assert.equal(seen.involvedObject.uid, one.metadata.uid);
     assert.equal(await exists('secrets/key'), false, 'no placeholder was sent');
   });
 

@@ -1,25 +1,14 @@
+import { parse } from 'yaml';
+import { IDENTITIES, type Known, type LookUp, type Mapping, Unresolved } from './known.ts';
+import { type Cluster, isText, present, putIn, refuseIdentity, resolveReferences } from './references.ts';
 import type { Step } from './step.ts';
-
-/** What the other cluster has of an object. */
-export interface Known {
-  readonly uid: string;
-  readonly resourceVersion: string;
-}
-
-/** Looks an object up in the cluster that the requests go to. */
-export type LookUp = (path: string) => Promise<Known | undefined>;
-/** The plural of a kind there, with whether it is namespaced; undefined where it does not serve it. */
-export type Mapping = (
-  apiVersion: string,
-  kind: string,
-) => Promise<{ plural: string; namespaced: boolean } | undefined>;
 
 type Fields = Record<string, unknown>;
 
 /**
  * The body of a step with the uids and revisions of the other cluster in place of those of the recorded one: an update carries the
- * revision of the object as it is there, preconditions its uid, owners theirs.
- * @returns the body, or why it cannot be
+ * revision of the object as it is there, preconditions its uid, owners and other references theirs.
+ * @returns the body, or why it cannot be: no identity of the recorded cluster is sent
  */
 export async function resolveIdentities(
   step: Step,
@@ -31,78 +20,86 @@ export async function resolveIdentities(
   try {
     value = JSON.parse(step.body.toString('utf8'));
   } catch {
-    // YAML of an apply patch: it names what is wanted; a revision in it is a precondition that nobody can put right here.
-    return /^\s*(?:resourceVersion|uid):/m.test(step.body.toString('utf8'))
-      ? { skipped: 'its YAML holds a uid or resourceVersion of the recorded cluster' }
-      : { body: step.body };
+    return inYAML(step.body);
   }
-  const path = step.target.split('?', 1)[0]!;
-  if (Array.isArray(value)) return await inJSONPatch(value, path, lookUp);
-  if (typeof value !== 'object' || value === null) return { body: step.body };
-  const object = structuredClone(value) as Fields;
+  const path = objectPath(step.target.split('?', 1)[0]!, step.objectRef?.subresource);
   let target: Promise<Known | undefined> | undefined;
-  const known = (): Promise<Known | undefined> => (target ??= lookUp(objectPath(path, step.objectRef?.subresource)));
-  const metadata = object['metadata'] as Fields | undefined;
-  if (typeof metadata === 'object' && metadata !== null) {
-    for (const name of ['uid', 'resourceVersion'] as const) {
-      if (metadata[name] === undefined || metadata[name] === '') continue;
-      const there = step.method === 'POST' ? undefined : await known();
-      if (there === undefined) delete metadata[name];
-      else metadata[name] = there[name];
-    }
-    for (const name of ['creationTimestamp', 'generation', 'managedFields', 'selfLink']) delete metadata[name];
-    const owners = metadata['ownerReferences'];
-    if (Array.isArray(owners)) {
-      for (const owner of owners as Fields[]) {
-        const found = await ownerThere(owner, step.objectRef?.namespace, lookUp, mapping);
-        if (found === undefined)
-          return { skipped: `its owner ${String(owner['kind'])}/${String(owner['name'])} is not there` };
-        owner['uid'] = found.uid;
-      }
-    }
+  const cluster: Cluster = {
+    lookUp,
+    mapping,
+    namespace: step.objectRef?.namespace,
+    target: () => (target ??= lookUp(path)),
+    replaced: new Map(),
+  };
+  try {
+    if (Array.isArray(value)) await inJSONPatch(value as unknown[], cluster);
+    else if (typeof value === 'object' && value !== null) await inObject(value as Fields, creates(step), cluster);
+  } catch (error) {
+    if (error instanceof Unresolved) return { skipped: error.message };
+    throw error;
   }
-  const preconditions = object['preconditions'] as Fields | undefined;
-  if (typeof preconditions === 'object' && preconditions !== null) {
-    const there = await known();
-    if (there === undefined) return { skipped: 'the object that it names is not there' };
-    if (preconditions['uid'] !== undefined) preconditions['uid'] = there.uid;
-    if (preconditions['resourceVersion'] !== undefined) preconditions['resourceVersion'] = there.resourceVersion;
-  }
-  return { body: Buffer.from(JSON.stringify(object)) };
+  const { replaced } = cluster;
+  const renamed = (_name: string, part: unknown): unknown =>
+    typeof part === 'string' ? (replaced.get(part) ?? part) : part;
+  return { body: Buffer.from(JSON.stringify(value, replaced.size === 0 ? undefined : renamed)) };
 }
 
-async function inJSONPatch(
-  patch: unknown[],
-  path: string,
-  lookUp: LookUp,
-): Promise<{ body: Buffer } | { skipped: string }> {
-  const changed = structuredClone(patch) as Fields[];
-  for (const operation of changed) {
-    const name = /^\/metadata\/(uid|resourceVersion)$/.exec(String(operation?.['path']))?.[1] as
-      | keyof Known
-      | undefined;
-    if (name === undefined || operation['value'] === undefined) continue;
-    const there = await lookUp(path);
-    if (there === undefined) return { skipped: 'the object that it names is not there' };
-    operation['value'] = there[name];
-  }
-  return { body: Buffer.from(JSON.stringify(changed)) };
+/** What is created has no identity yet; what is posted below an object (a Binding, an Eviction) is about that one. */
+function creates({ method, objectRef }: Step): boolean {
+  return method === 'POST' && objectRef?.subresource === undefined;
 }
 
-async function ownerThere(
-  owner: Fields,
-  namespace: string | undefined,
-  lookUp: LookUp,
-  mapping: Mapping,
-): Promise<Known | undefined> {
-  const { apiVersion, kind, name } = owner;
-  if (![apiVersion, kind, name].every((part) => typeof part === 'string' && /^[A-Za-z0-9./:_-]{1,253}$/.test(part)))
-    return undefined;
-  const found = await mapping(String(apiVersion), String(kind));
-  if (found === undefined) return undefined;
-  const group = String(apiVersion).includes('/') ? `/apis/${String(apiVersion)}` : `/api/${String(apiVersion)}`;
-  const where = found.namespaced && namespace !== undefined ? `/namespaces/${namespace}` : '';
-  return await lookUp(`${group}${where}/${found.plural}/${String(name)}`);
+async function inObject(object: Fields, isNew: boolean, cluster: Cluster): Promise<void> {
+  for (const [name, part] of Object.entries(object)) {
+    if (name === 'metadata') await inMetadata(part, isNew, cluster);
+    else if (typeof part === 'string') refuseIdentity(part, `/${name}`);
+    else await resolveReferences(part, `/${name}`, cluster);
+  }
+}
+
+async function inMetadata(metadata: unknown, isNew: boolean, cluster: Cluster): Promise<void> {
+  if (typeof metadata !== 'object' || metadata === null) return;
+  const fields = metadata as Fields;
+  for (const name of ['creationTimestamp', 'generation', 'managedFields', 'selfLink']) delete fields[name];
+  if (IDENTITIES.some((name) => isText(fields[name]))) {
+    const there = isNew ? undefined : await cluster.target();
+    if (there === undefined) for (const name of IDENTITIES) delete fields[name];
+    else putIn(fields, there, cluster);
+  }
+  for (const [name, part] of Object.entries(fields)) await resolveReferences(part, `/metadata/${name}`, cluster);
+}
+
+async function inJSONPatch(patch: readonly unknown[], cluster: Cluster): Promise<void> {
+  for (const each of patch) {
+    if (typeof each !== 'object' || each === null) continue;
+    const operation = each as Fields;
+    const { path, value } = operation;
+    if (typeof path !== 'string') continue;
+    const identity = /\/(uid|resourceVersion)$/.exec(path)?.[1] as keyof Known | undefined;
+    if (identity !== undefined && isText(value)) {
+      if (path !== `/metadata/${identity}`) refuseIdentity(value, path);
+      else operation['value'] = (await present(cluster))[identity];
+    } else if (typeof value === 'object' && value !== null) {
+      if (path === '') await inObject(value as Fields, false, cluster);
+      else if (path === '/metadata') await inMetadata(value, false, cluster);
+      else await resolveReferences(value, path, cluster);
+    }
+  }
+}
+
+/** Of an apply patch: it names what is wanted. Written as it was, since YAML 1.1 and 1.2 read it differently. */
+function inYAML(body: Buffer): { body: Buffer } | { skipped: string } {
+  let holds = false;
+  const look = (name: unknown, part: unknown): unknown => {
+    holds ||= IDENTITIES.some((identity) => identity === name) && isText(part === null ? '' : String(part));
+    return part;
+  };
+  try {
+    parse(body.toString('utf8'), look);
+  } catch {
+    return { skipped: 'its YAML cannot be read' };
+  }
+  return holds ? { skipped: 'its YAML holds a uid or resourceVersion of the recorded cluster' } : { body };
 }
 
 function objectPath(path: string, subresource: string | undefined): string {
