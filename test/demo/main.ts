@@ -154,6 +154,7 @@ async function auditor(admin: Actor, store: string): Promise<void> {
   });
   await stage.run(carol, `sallyport recording replay ${name}`, ['recording', 'replay', name, '--speed', '1000'], {
     succeeds: true,
+    says: /\$ kubectl get pods -n shop[\s\S]*\$ kubectl create -n shop -f pods[\s\S]*denied by cursor-in-production\/only-our-images/,
     lines: 10,
   });
   await stage.run(carol, `sallyport recording verify ${name}`, ['recording', 'verify', name], {
