@@ -26,6 +26,9 @@ describe('streams of a real pod are recorded, behind masking', () => {
     - name: everything
       action: Allow
       match: {verbs: ["*"], apiGroups: ["*"], resources: ["*", "*/*"]}
+    - name: proxied
+      action: Allow
+      match: {verbs: ["*"], apiGroups: [""], resources: [pods/proxy]}
   recording: {level: RequestResponse, mode: Strict}`,
     });
     kubeconfig = await scene.kubeconfig();
@@ -43,6 +46,14 @@ spec:
       stdin: true
       tty: true
       command: [sh, -c, "stty -echo; while read line; do echo heard $line; done"]
+    - name: clock
+      image: "${BUSYBOX_IMAGE}"
+      imagePullPolicy: Never
+      command: [sh, -c, "while true; do echo tick; sleep 1; done"]
+    - name: site
+      image: "${BUSYBOX_IMAGE}"
+      imagePullPolicy: Never
+      command: [sh, -c, "mkdir /tmp/site; echo TOKEN=${token} > /tmp/site/index.html; exec httpd -f -p 8080 -h /tmp/site"]
 `);
     const ready = ['wait', '-n', scene.namespace, '--for=condition=Ready', '--timeout=60s', 'pod/web'];
     const { code, stderr } = await scene.cluster.kubectl(ready);
@@ -129,6 +140,49 @@ spec:
     const { stdout, lines, last } = await kubectl(['logs', 'web', '-c', 'web'], '', 'WebSocket');
     assert.equal(stdout, 'started\n');
     assert.equal(stream(lines, last.auditID, 'log'), stdout);
+  });
+
+  it('a log that is followed leaves its stream, as far as it was seen', async () => {
+    const child = spawn(scene.cluster.binaries.kubectl!, ['logs', '-f', 'web', '-c', 'clock'], {
+      env: { ...process.env, KUBECONFIG: kubeconfig },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let shown = '';
+    let more = Number.POSITIVE_INFINITY;
+    await new Promise<void>((resolve, reject) => {
+      child.once('close', () => reject(new Error(`it ended by itself: ${shown}`)));
+      child.stdout.on('data', (chunk: Buffer) => {
+        shown += chunk.toString();
+        const ticks = shown.split('\n').length;
+        more = Math.min(more, ticks + 2);
+        if (ticks >= more) resolve();
+      });
+    }).finally(() => child.kill('SIGKILL'));
+    const { lines, first, last } = await ended('log');
+    assert.match(first.requestURI, /follow=true/);
+    assert.equal(first.stage, 'RequestReceived');
+    assert.equal(last.outcome, 'ClientLeft');
+    const kept = stream(lines, last.auditID, 'log');
+    assert.ok(kept.startsWith(shown), 'all that was shown');
+    assert.match(kept, /^(?:tick\n)+$/);
+    const frames = lines.filter((line) => line.kind === 'Frame' && line.auditID === last.auditID);
+    assert.ok(frames.length >= 3, `as it came: ${frames.length} pieces`);
+  });
+
+  it('what a proxied program answers leaves its stream, masked', async () => {
+    const page = `/api/v1/namespaces/${scene.namespace}/pods/web:8080/proxy/index.html`;
+    let answer = await scene.ask(page);
+    // Its container runs; whether it listens already nobody says.
+    for (const end = Date.now() + 30_000; answer.status !== 200 && Date.now() < end; await sleep(100))
+      answer = await scene.ask(page);
+    assert.equal(answer.status, 200, answer.body);
+    assert.match(answer.body, /^TOKEN=sallyport\.masked\.[a-z2-7]{26}\n$/);
+    const { lines, first, last } = await ended('proxy');
+    assert.equal(first.stage, 'RequestReceived');
+    assert.equal(last.auditID, answer.headers['x-request-id']);
+    assert.equal(stream(lines, last.auditID, 'body'), answer.body);
+    assert.equal(last.responseBody, undefined);
+    assert.ok(!JSON.stringify(lines).includes(token));
   });
 
   it('attach to a terminal: what is typed, what is shown, and every size of it', async () => {

@@ -168,7 +168,7 @@ spec:
     await level('RequestResponse', 'Strict');
   });
 
-  it('killed between two events of a write: the next start says that its outcome is unknown', async () => {
+  it('killed during a watch: the next start says that its outcome is unknown', async () => {
     const path = `${configMaps()}?watch=1&timeoutSeconds=30`;
     scene.ask(path).catch(() => {});
     await sleep(300);

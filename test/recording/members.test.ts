@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { EventLine } from '../../src/recording/line.ts';
 import { newSigningKey, readSigningKey } from '../../src/recording/signing-key.ts';
 import { People } from '../approval/people.ts';
 import { GatewayProcess } from '../gateway/gateway-process.ts';
@@ -9,6 +10,10 @@ import { type Answer, POLICY_ALL, Scene } from '../gateway/scene.ts';
 import { events, spooledLines, storedLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
 
 const RULES = `
+    - name: secrets-wait
+      action: RequireApproval
+      match: {verbs: [get], apiGroups: [""], resources: [secrets]}
+      approval: {requestTTL: 15m, grantTTL: 5m}
     - name: look
       action: Allow
       match: {verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"]}
@@ -65,6 +70,74 @@ describe('who approved, and which run of a CI system: recordings and their index
       assert.deepEqual([word!.type, word!.username, word!.reason], ['Approved', 'bob@shop.example', 'ticket 17']);
       assert.ok(Math.abs(Date.parse(word!.time!) - Date.now()) < 600_000);
     }
+  });
+
+  it('an approved read has its first event before the forward, as a write has', async () => {
+    const secret = `/api/v1/namespaces/${scene.namespace}/secrets/looked-at`;
+    const path = secret.slice(0, secret.lastIndexOf('/'));
+    await scene.cluster.admin('POST', path, { metadata: { name: 'looked-at' } });
+    const asked = await scene.ask(secret);
+    assert.equal(asked.status, 403, asked.body);
+    const people = new People(scene.cluster);
+    const { metadata } = await people.waiting(scene.namespace);
+    await people.approve(scene.namespace, metadata.name, { reason: 'ticket 18' });
+    const passed = await scene.ask(secret);
+    assert.equal(passed.status, 200, passed.body);
+    // Reads are not waited for where no policy says Strict: their last event may come behind the answer.
+    let lines: EventLine[] = [];
+    for (const end = Date.now() + 30_000; lines.length < 2 && Date.now() < end; await sleep(20))
+      lines = events(spooledLines(scene.gateway), String(passed.headers['x-request-id']));
+    assert.deepEqual(
+      lines.map(({ stage, verb, approval }) => [stage, verb, approval?.name]),
+      [
+        ['RequestReceived', 'get', metadata.name],
+        ['ResponseComplete', 'get', metadata.name],
+      ],
+    );
+    // A read that nobody had to approve has one event only.
+    const listed = await scene.ask(path);
+    for (lines = []; lines.length < 1; await sleep(20))
+      lines = events(spooledLines(scene.gateway), String(listed.headers['x-request-id']));
+    assert.deepEqual(
+      lines.map(({ stage }) => stage),
+      ['ResponseComplete'],
+    );
+  });
+
+  it('which agent it was stands in every event: by its token, and on whose behalf by its session', async () => {
+    const secrets = `/api/v1/namespaces/${scene.namespace}/secrets`;
+    const callers = async (token: string) => {
+      const watched = await scene.ask(`${maps()}?watch=1&timeoutSeconds=1`, { token });
+      assert.equal(watched.status, 200);
+      const refused = await scene.ask(secrets, { method: 'DELETE', token });
+      assert.equal(refused.status, 403);
+      let all: EventLine[] = [];
+      for (const end = Date.now() + 30_000; all.length < 3 && Date.now() < end; await sleep(20)) {
+        const lines = spooledLines(scene.gateway);
+        all = [watched, refused].flatMap(({ headers }) => events(lines, String(headers['x-request-id'])));
+      }
+      assert.deepEqual(
+        all.map(({ stage, outcome }) => [stage, outcome]),
+        [
+          ['RequestReceived', undefined],
+          ['ResponseComplete', 'Complete'],
+          ['ResponseComplete', 'Refused'],
+        ],
+      );
+      return all.map(({ user, caller }) => ({ ...caller, username: user.username }));
+    };
+    const { issuer } = scene.gateway;
+    const agent = { method: 'OIDC', issuer: issuer.url, agent: 'copilot', username: scene.user };
+    assert.deepEqual(await callers(await scene.tokenOf({ agent: 'copilot' })), [agent, agent, agent]);
+    const exchanged = await scene.ask('/sallyport/v1/token', {
+      method: 'POST',
+      headers: ['Content-Type', 'application/x-www-form-urlencoded'],
+      body: 'grant_type=urn:ietf:params:oauth:grant-type:token-exchange&agent=cursor',
+    });
+    assert.equal(exchanged.status, 200, exchanged.body);
+    const { access_token: token, session } = exchanged.json() as { access_token: string; session: string };
+    for (const { method, agent, onBehalfOf, agentSession } of await callers(token))
+      assert.deepEqual([method, agent, onBehalfOf, agentSession], ['AgentSession', 'cursor', scene.user, session]);
   });
 
   it('each run of a CI system has one recording and one object, sealed when it is idle', async () => {
