@@ -4,6 +4,7 @@ import { asciicast } from '../recording/reading/asciicast.ts';
 import { harmlessJSON } from '../recording/reading/escaping.ts';
 import { kubernetesAuditEvent } from '../recording/reading/kubernetes-audit.ts';
 import { ocsfEvent } from '../recording/reading/ocsf.ts';
+import { WholeEndings } from '../recording/reading/whole-ending.ts';
 import type { NumberedLine } from '../recording/stored-recording.ts';
 import { linesOf } from '../recording/timeline-lines.ts';
 import { VERSION } from '../version.ts';
@@ -57,9 +58,11 @@ async function* events(
   format: 'audit' | 'ocsf',
   request: string | undefined,
 ): AsyncGenerator<string> {
+  const endings = new WholeEndings();
   for await (const { line } of lines) {
     if (line.kind !== 'Event' || (request !== undefined && line.auditID !== request)) continue;
-    yield harmlessJSON(format === 'audit' ? kubernetesAuditEvent(line) : ocsfEvent(line, { version: VERSION }));
+    const event = endings.of(line);
+    yield harmlessJSON(format === 'audit' ? kubernetesAuditEvent(event) : ocsfEvent(event, { version: VERSION }));
   }
 }
 

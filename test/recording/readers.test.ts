@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { SAMPLE_IDENTITY } from '../../src/recording/cases/sample-recording.ts';
+import { ocsfEvent } from '../../src/recording/reading/ocsf.ts';
 import { play } from '../../src/recording/reading/playback.ts';
 import { whyNot } from '../clients/programs.ts';
 import { anHour, eventLine, recordingCommand, storeInFolder, writeRecordings } from './made-recording.ts';
-import { asciinema3, auditTypes, readingPython } from './reading-programs.ts';
+import { asciinema3, auditTypes, piped, readingPython } from './reading-programs.ts';
 
 const run = promisify(execFile);
 const store = storeInFolder();
@@ -212,9 +213,12 @@ test('ocsf: valid by the published schema of API Activity', async (context) => {
   const { stdout } = await command('export', 'cursor-hour', '--format', 'ocsf');
   const python = join(await readingPython(), 'python3');
   const script = join(import.meta.dirname, 'ocsf_check.py');
-  const { code, out, err } = await piped(python, [script], stdout);
+  const verbs = ['get', 'head', 'watch', 'update', 'patch', 'deletecollection', 'options', 'use'].map((verb) =>
+    JSON.stringify(ocsfEvent(eventLine('ResponseComplete', { verb }), { version: '1.0.0' })),
+  );
+  const { code, out, err } = await piped(python, [script], `${stdout}${verbs.join('\n')}\n`);
   assert.equal(code, 0, err);
-  assert.equal(Number(out), lines.filter(({ kind }) => kind === 'Event').length);
+  assert.equal(Number(out), lines.filter(({ kind }) => kind === 'Event').length + verbs.length);
   assert.equal((await piped(python, [script], stdout.replace('"class_uid":6003', '"class_uid":"x"'))).code, 1);
 });
 
@@ -331,21 +335,3 @@ test('wrong use, absent recordings and stores are said in a line', async () => {
   writeFileSync(join(store.folder, 'note'), 'a stranger’s file in the store is no recording');
   assert.equal((await command('list')).code, 0);
 });
-
-async function piped(
-  program: string,
-  args: readonly string[],
-  input: string,
-): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(program, args, { stdio: 'pipe' });
-  let out = '';
-  let err = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => void (out += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => void (err += text));
-  child.stdin.on('error', () => {});
-  child.stdin.end(input);
-  const code = await new Promise<number | null>((resolve, reject) =>
-    child.once('error', reject).once('close', resolve),
-  );
-  return { code, out, err };
-}

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -65,4 +65,23 @@ export async function auditTypes(): Promise<string> {
     renameSync(unfinished, target);
     return target;
   });
+}
+
+/** Runs a program on an input. */
+export async function piped(
+  program: string,
+  args: readonly string[],
+  input: string,
+): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(program, args, { stdio: 'pipe' });
+  let out = '';
+  let err = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => void (out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => void (err += text));
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('close', resolve),
+  );
+  return { code, out, err };
 }

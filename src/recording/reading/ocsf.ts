@@ -16,6 +16,8 @@ const ACTIVITIES: Readonly<Record<string, number>> = {
   delete: 4,
   deletecollection: 4,
 };
+/** Of which the schema knows: PATCH is none of them. */
+const HTTP_METHODS = new Set(['OPTIONS', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'CONNECT']);
 const ACTIVITY_NAMES = ['Unknown', 'Create', 'Read', 'Update', 'Delete'];
 
 /** An event as OCSF API Activity (class 6003). */
@@ -23,12 +25,17 @@ export function ocsfEvent(event: EventLine, product: { readonly version: string 
   const { user, caller, decision, approval, objectRef, responseStatus, outcome, error, exec, masked } = event;
   // exec, attach and port-forward are neither read nor written; whatever else has a verb of its own, too.
   const connects = ['exec', 'attach', 'portforward', 'proxy'].includes(objectRef?.subresource ?? '');
-  const activity = connects ? 99 : (ACTIVITIES[event.verb] ?? 99);
+  const activity = connects ? 99 : event.verb === '' ? 0 : (ACTIVITIES[event.verb] ?? 99);
+  const method = methodOf(event);
   const time = Date.parse(event.stageTimestamp);
   const [ip] = event.sourceIPs;
   const failed = outcome === 'Refused' || outcome === 'Failed' || (responseStatus?.code ?? 0) >= 400;
   const [statusID, status] =
-    event.stage !== 'ResponseComplete' ? [0, 'Unknown'] : failed ? [2, 'Failure'] : [1, 'Success'];
+    event.stage !== 'ResponseComplete' || outcome === 'Unknown'
+      ? [0, 'Unknown']
+      : failed
+        ? [2, 'Failure']
+        : [1, 'Success'];
   const severity =
     decision?.action === 'Deny' ? [3, 'Medium'] : approval !== undefined ? [2, 'Low'] : [1, 'Informational'];
   return {
@@ -48,7 +55,7 @@ export function ocsfEvent(event: EventLine, product: { readonly version: string 
     ...(error === undefined ? {} : { status_detail: `${error.code}: ${error.message}` }),
     time,
     ...(event.durations === undefined ? {} : { duration: Math.round(event.durations.total) }),
-    message: `${event.verb} ${event.requestURI}`,
+    message: event.verb === '' ? 'outcome unknown' : `${event.verb} ${event.requestURI}`,
     metadata: {
       version: OCSF_VERSION,
       product: { name: 'Sallyport', vendor_name: 'Sallyport', version: product.version },
@@ -73,7 +80,7 @@ export function ocsfEvent(event: EventLine, product: { readonly version: string 
         : { authorizations: [{ decision: decision.action, policy: policyOf(decision) }] }),
     },
     api: {
-      operation: event.verb,
+      operation: event.verb === '' ? 'unknown' : event.verb,
       ...(objectRef === undefined
         ? {}
         : { version: objectRef.apiVersion, group: { name: objectRef.apiGroup || 'core' } }),
@@ -83,7 +90,7 @@ export function ocsfEvent(event: EventLine, product: { readonly version: string 
     },
     src_endpoint: { ip: ip ?? '0.0.0.0' },
     http_request: {
-      http_method: methodOf(event),
+      ...(HTTP_METHODS.has(method) ? { http_method: method } : {}),
       url: { path: event.requestURI.split('?', 1)[0], query_string: event.requestURI.split('?').slice(1).join('?') },
       ...(event.userAgent === undefined ? {} : { user_agent: event.userAgent }),
       ...(event.bytes === undefined ? {} : { length: event.bytes.request }),
@@ -107,6 +114,7 @@ export function ocsfEvent(event: EventLine, product: { readonly version: string 
     unmapped: {
       stage: event.stage,
       level: event.level,
+      ...(method === '' || HTTP_METHODS.has(method) ? {} : { http_method: method }),
       ...(outcome === undefined ? {} : { outcome }),
       ...(caller.onBehalfOf === undefined ? {} : { on_behalf_of: caller.onBehalfOf }),
       ...(caller.run === undefined ? {} : { run: caller.run }),
