@@ -17,7 +17,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayProcess } from '../gateway/gateway-process.ts';
 import { type Answer, Scene } from '../gateway/scene.ts';
-import { events, spooledLines, storedLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
+import { spooledLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
 
 /** A file system of its own size: 24 MiB of tmpfs, or why there is none. */
 function smallDisk(): { path: string; remove(): void } | string {
@@ -53,8 +53,6 @@ describe('recording when something fails', () => {
     const { body } = await scene.gateway.probe('/metrics');
     return Number(new RegExp(`^sallyport_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(body)?.[1] ?? '0');
   };
-  const exists = async (name: string): Promise<boolean> =>
-    (await scene.cluster.admin('GET', `${path()}/${name}`)).status === 200;
 
   before(async () => {
     scene = await Scene.open('faults', { rules: RULES, recording: true });
@@ -168,56 +166,6 @@ describe('recording when something fails', () => {
       second,
       new RegExp(`belongs to process ${scene.gateway.pid} on .*every replica needs a spool of its own`),
     );
-  });
-
-  it('killed again and again while writes are under way: none was carried out without its first event, the recording verifies', async () => {
-    const KILLS = 8;
-    const answered: string[] = [];
-    const names: string[] = [];
-    for (let round = 0; round < KILLS; round += 1) {
-      let stopped = false;
-      const writers = Array.from({ length: 4 }, async (_, writer) => {
-        for (let number = 0; !stopped; number += 1) {
-          const name = `kill-${round}-${writer}-${number}`;
-          names.push(name);
-          const answer = await write(name).catch(() => undefined);
-          if (answer?.status === 201) answered.push(String(answer.headers['x-request-id']));
-          else await sleep(5);
-        }
-      });
-      await sleep(Math.random() * 400);
-      await scene.gateway.kill('SIGKILL');
-      stopped = true;
-      await Promise.all(writers);
-      await scene.gateway.launch();
-      await scene.effective();
-    }
-    await scene.gateway.kill('SIGTERM');
-    const known = [];
-    for (const recording of storedRecordings(scene.gateway)) {
-      await verifyStored(scene.gateway, recording);
-      known.push(...events(await storedLines(scene.gateway, recording)));
-    }
-    const received = new Set(
-      known
-        .filter(({ stage }) => stage === 'RequestReceived')
-        .map(({ requestBody }) => /"name":"([^"]+)"/.exec(requestBody?.data ?? '')?.[1]),
-    );
-    const complete = new Set(known.filter(({ stage }) => stage === 'ResponseComplete').map(({ auditID }) => auditID));
-    const there: string[] = [];
-    for (const name of names) if (await exists(name)) there.push(name);
-    assert.ok(there.length > 20, `${there.length} writes`);
-    assert.deepEqual(
-      there.filter((name) => !received.has(name)),
-      [],
-      'every object that is there has its first event',
-    );
-    assert.deepEqual(
-      answered.filter((id) => !complete.has(id)),
-      [],
-      'every answered write has its last event',
-    );
-    await scene.gateway.launch();
   });
 
   it('a corrupt spool: kept aside, reported, and the gateway serves', async () => {
