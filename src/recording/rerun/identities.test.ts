@@ -43,9 +43,18 @@ async function resolved(body: unknown, request: Request = {}): Promise<unknown> 
     objectRef: { resource, namespace: 'shop', apiVersion: 'v1', subresource },
     recorded: { code: 200, body: undefined },
   };
-  const lookUp = async (path: string) => THERE.get(path);
-  const mapping = async (apiVersion: string, kind: string) => KINDS[`${apiVersion} ${kind}`];
+  // What the recording names becomes a path: no part of it leads elsewhere.
+  const asked: string[] = [];
+  const lookUp = async (path: string) => {
+    asked.push(path);
+    return THERE.get(path);
+  };
+  const mapping = async (apiVersion: string, kind: string) => {
+    asked.push(apiVersion);
+    return KINDS[`${apiVersion} ${kind}`];
+  };
   const result = await resolveIdentities(step, lookUp, mapping);
+  for (const path of asked) assert.doesNotMatch(path, /\.\.|a\/b/);
   if ('skipped' in result) return result.skipped;
   const text = result.body!.toString('utf8');
   // Whatever the case: nothing of the recorded cluster is in what is sent.
@@ -163,7 +172,11 @@ test('an identity that nothing names is not sent; what is only called so is', as
   ])
     assert.match(String(await resolved(body, put)), /^\/\S*uid is of the recorded cluster/);
   assert.match(String(await resolved({ spec: { resourceVersion: '11' } }, put)), /^\/spec\/resourceVersion is of/);
-  const harmless = { metadata: { name: 'one', labels: { uid: 'x' } }, data: { uid: 'www', resourceVersion: 'v2' } };
+  const harmless = {
+    metadata: { name: 'one', labels: { uid: uid(9) } },
+    spec: { uid: 'www', resourceVersion: 'v2' },
+    data: { uid: uid(9), resourceVersion: '12' },
+  };
   assert.deepEqual(await resolved(harmless, put), harmless);
 });
 
