@@ -60,15 +60,19 @@ export async function* stepsOf(
       continue;
     }
     first.delete(line.auditID);
-    yield stepOf(line, begun?.requestBody ?? line.requestBody, values);
+    yield line.outcome === 'Unknown'
+      ? unknown(begun ?? line)
+      : stepOf(line, begun?.requestBody ?? line.requestBody, values);
   }
-  for (const line of first.values()) {
-    yield {
-      auditID: line.auditID,
-      command: typedForm(line),
-      skipped: 'its outcome is unknown: the gateway ended while it was under way',
-    };
-  }
+  for (const line of first.values()) yield unknown(line);
+}
+
+function unknown(event: EventLine): SkippedStep {
+  return {
+    auditID: event.auditID,
+    command: typedForm(event),
+    skipped: 'its outcome is unknown: the gateway ended while it was under way',
+  };
 }
 
 function stepOf(event: EventLine, requestBody: RecordedBody | undefined, values: Values): Step | SkippedStep {
