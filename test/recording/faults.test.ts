@@ -17,7 +17,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayProcess } from '../gateway/gateway-process.ts';
 import { type Answer, Scene } from '../gateway/scene.ts';
-import { spooledLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
+import { events, spooledLines, storedLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
 
 /** A file system of its own size: 24 MiB of tmpfs, or why there is none. */
 function smallDisk(): { path: string; remove(): void } | string {

@@ -25,6 +25,8 @@ describe('a gateway that is killed with SIGKILL', () => {
     scene = await Scene.open('killed', {
       rules: RULES,
       recording: true,
+      // Small, so that it is killed while it seals segments too.
+      adjust: (configuration) => Object.assign(configuration.recording.spool, { segmentBytes: 64 << 10 }),
     });
     // What was compiled is written by a process that ends in order.
     await scene.gateway.kill('SIGTERM');

@@ -10,7 +10,7 @@ import { Shipper } from '../../src/recording/shipping/shipper.ts';
 import { newSigningKey, publicPEM, readSigningKey } from '../../src/recording/signing-key.ts';
 import { Spool } from '../../src/recording/spool/spool.ts';
 import { FilesystemStorage } from '../../src/recording/storage/filesystem.ts';
-import { verifySuccession } from '../../src/recording/verify.ts';
+import { verifySuccession } from '../../src/recording/succession.ts';
 import { events, linesIn, recordingsIn, verifyIn } from './recorded.ts';
 
 const SCRIPT = ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'spool-writer.ts')];

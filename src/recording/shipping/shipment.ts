@@ -122,22 +122,45 @@ export class Shipment {
       digest: createHash('sha256'),
       seq: segment.firstSeq - 1,
     });
-    const parts = await storage.parts(key, signal);
     const progress = fresh();
+    // Sealed by a process that died before it could note it: what it was made of is gone, and cut anew it would be another file.
+    if (segment.closed && (await this.#isSealed(key))) {
+      await this.#compare(segment, key, storage.get(key, undefined, signal), progress);
+      if (progress.raw !== segment.bytes)
+        throw new Superseded(`${key}: it is sealed with fewer lines than the spool has`);
+      progress.seq = segment.lastSeq;
+      return progress;
+    }
+    const parts = await storage.parts(key, signal);
     if (parts.length === 0) return progress;
-    for await (const { frame } of frames(storage.readParts(key, signal))) {
+    await this.#compare(segment, key, storage.readParts(key, signal), progress);
+    progress.parts = parts.length;
+    progress.seq = parts.at(-1)!.lastSeq;
+    return progress;
+  }
+
+  async #isSealed(key: string): Promise<boolean> {
+    for await (const object of this.#options.storage.list(key, this.#options.signal))
+      if (object.key === key) return true;
+    return false;
+  }
+
+  async #compare(
+    segment: SpooledSegment,
+    key: string,
+    stored: AsyncIterable<Buffer>,
+    progress: Progress,
+  ): Promise<void> {
+    for await (const { frame } of frames(stored)) {
       const lines = await unpackFrame(frame, progress.packed);
       const here = await readSegment(segment, progress.raw, lines.length);
-      if (!here.equals(lines)) throw new Superseded(`${key}: the parts in the store are not of the lines in the spool`);
+      if (!here.equals(lines)) throw new Superseded(`${key}: what is in the store is not of the lines in the spool`);
       progress.digest.update(frame);
       progress.packed += frame.length;
       progress.raw += lines.length;
       pool.give(here);
       free(lines);
     }
-    progress.parts = parts.length;
-    progress.seq = parts.at(-1)!.lastSeq;
-    return progress;
   }
 
   async #seal(segment: SpooledSegment): Promise<void> {

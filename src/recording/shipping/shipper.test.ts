@@ -232,6 +232,43 @@ test('a process that is killed between any two steps goes on: nothing twice, not
   assert.equal(a.sealed[0]!.counts.requests, 12 * 6 * 20);
 });
 
+for (const more of [0, 10]) {
+  test(`killed between a segment's seal and its note in the spool, ${more} lines later: the next start finds it sealed`, async () => {
+    const store = new FilesystemStorage(join(home, 'store'));
+    const sealed = Promise.withResolvers<void>();
+    const cutOff: Storage['sealParts'] = async (segment, options, signal) => {
+      await store.sealParts(segment, options);
+      sealed.resolve();
+      return await new Promise((_, reject) => signal!.addEventListener('abort', () => reject(new Error('killed'))));
+    };
+    const a = await replica(
+      'a',
+      new Proxy(store as Storage, {
+        get: (_, name) => {
+          const value: unknown = name === 'sealParts' ? cutOff : Reflect.get(store, name);
+          return typeof value === 'function' ? value.bind(store) : value;
+        },
+      }),
+    );
+    const recording = a.spool.create(identity('shop-1'));
+    // In several parts: sent anew it would be one.
+    await append(recording, 40, 400);
+    await until('a part', async () => (await storedSeq(store, 'shop-1')) === 41);
+    await append(recording, 60, 400);
+    await sealed.promise;
+    if (more > 0) await append(recording, more);
+    await a.vanish();
+    const again = await replica('a', store);
+    const resumed = again.spool.recording('shop-1')!;
+    await append(resumed, 5);
+    await resumed.finish('Idle', '2026-01-02T03:04:05.700Z');
+    await until('the seal', () => again.sealed.length === 1);
+    assert.deepEqual(again.log, ['sealed shop-1']);
+    await verified(store, 'shop-1');
+    assert.equal(again.sealed[0]!.counts.requests, 105 + more);
+  });
+}
+
 test('the store is down for long: all stays in the spool, which is bounded; then it catches up', async () => {
   const moody = new Moody(join(home, 'store'));
   const a = await replica('a', moody.storage, {}, { maxBytes: 200_000 });

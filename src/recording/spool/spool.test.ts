@@ -109,7 +109,8 @@ test('a spool is resumed: the chain goes on, requests without an end are known, 
   assert.equal(resumed.counts.requests, 1);
   assert.deepEqual(resumed.identity, SAMPLE_IDENTITY);
   await resumed.append([event('b', 'ResponseComplete')], 300);
-  assert.equal(linesIn(folder).length, 5);
+  // In a segment of its own: the store may have sealed the one before.
+  assert.equal(linesIn(folder).length, 6);
   await again.close();
 });
 

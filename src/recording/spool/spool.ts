@@ -261,16 +261,8 @@ export class Spool {
       before = { seq: scanned.lastSeq, hash: scanned.hash };
       state = scanned;
       const { firstSeq, bytes, lastSeq, hash } = scanned;
-      segments.push({
-        recording: name,
-        number,
-        path,
-        firstSeq,
-        bytes,
-        lastSeq,
-        hash,
-        closed: !last || scanned.end !== undefined,
-      });
+      // None goes on: the former process may have closed it, and the store may have it sealed already.
+      segments.push({ recording: name, number, path, firstSeq, bytes, lastSeq, hash, closed: true });
       this.#used += bytes;
     }
     // A process that died before its first line was whole leaves a folder with nothing in it.
