@@ -134,7 +134,7 @@ export const ERRORS = declare({
     status: 503,
     reason: 'ServiceUnavailable',
     meaning:
-      'A policy demands that this is recorded, and the recording cannot be kept: its disk is full, slow or broken, or the store does not take it. Try again; the operator sees why in the log and in sallyport_recording_* metrics.',
+      'A policy demands that this is recorded, and the recording cannot be kept: its disk is full, slow or broken, the store does not take it, or this gateway records nothing (recording.enabled: false). In all but the last case try again; the operator sees why in the log and in sallyport_recording_* metrics.',
   },
   SP_RECORDING_READ_REFUSED: {
     status: 403,

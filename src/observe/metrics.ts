@@ -212,7 +212,7 @@ export class Metrics {
   );
   readonly siemEvents = this.#counter(
     'siem_events_total',
-    'Events for receivers outside: delivered, dropped because their queue was full, or refused by the receiver.',
+    'Events for receivers outside: delivered, dropped because their queue was full or its disk did not take them, or refused by the receiver.',
     'stream',
     'result',
   );
@@ -227,7 +227,10 @@ export class Metrics {
     'Time since a receiver last had everything; 0 while it has.',
     'stream',
   );
-  readonly recordingEnabled = this.#gauge('recording_enabled', '1 where the configuration has a recording section.');
+  readonly recordingEnabled = this.#gauge(
+    'recording_enabled',
+    '1; 0 where the configuration turns recording off (recording.enabled: false).',
+  );
   readonly notifications = this.#counter(
     'notifications_total',
     'Messages to people about requests that wait, by what became of each try.',
