@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { findPrograms, helm3 } from './cluster/binaries.ts';
 import { startCluster } from './cluster/cluster.ts';
 import { resolveVersion, SUPPORTED_MINORS } from './cluster/versions.ts';
+import type { RunReport } from './run-report.ts';
 
 /** `make test`: every phase in turn; the first that fails ends the run with its exit code. */
 
@@ -50,7 +51,7 @@ async function nodeTests(
   env: Record<string, string> = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-tests-'));
-  const list = join(folder, 'failing');
+  const reported = join(folder, 'report');
   const command = (files: readonly string[], parallel: number): string[] => [
     '--test',
     `--test-concurrency=${parallel}`,
@@ -59,20 +60,37 @@ async function nodeTests(
     '--disable-warning=ExperimentalWarning',
     '--test-reporter=spec',
     '--test-reporter-destination=stdout',
-    `--test-reporter=${new URL('failing-files.ts', import.meta.url).href}`,
-    `--test-reporter-destination=${list}`,
+    `--test-reporter=${new URL('run-report.ts', import.meta.url).href}`,
+    `--test-reporter-destination=${reported}`,
     ...files,
   ];
   try {
     await run(title, NODE, command(paths, concurrency), env);
   } catch (error) {
-    const failing = existsSync(list) ? readFileSync(list, 'utf8').split('\n').filter(Boolean) : [];
+    const failing = failedIn(reported);
     if (!(error instanceof PhaseFailure) || failing.length === 0 || failing.length > 5) throw error;
-    const names = failing.map((file) => relative(process.cwd(), file));
-    await run(`${title}, again: ${names.join(', ')}`, NODE, command(names, 1), env);
-    flaky.push(...names);
+    leaveOut(reported);
+    await run(`${title}, again: ${failing.join(', ')}`, NODE, command(failing, 1), env);
+    flaky.push(...failing);
   } finally {
+    leaveOut(reported);
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function reports(file: string): RunReport[] {
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
+  return lines.map((line) => JSON.parse(line) as RunReport);
+}
+
+function failedIn(file: string): string[] {
+  return reports(file).flatMap((report) => ('failed' in report ? [report.failed] : []));
+}
+
+/** What skipped itself twice, since its file was run again, is said once. */
+function leaveOut(file: string): void {
+  for (const report of reports(file)) {
+    if ('skipped' in report && !skipped.includes(report.skipped)) skipped.push(report.skipped);
   }
 }
 
