@@ -1,112 +1,11 @@
 import assert from 'node:assert/strict';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IndexWriter } from '../../src/gateway/recording/index-writer.ts';
 import { SAMPLE_IDENTITY } from '../../src/recording/cases/sample-recording.ts';
-import { NO_COUNTS } from '../../src/recording/counts.ts';
 import type { SessionRecordingStatus } from '../../src/recording/session-recording.generated.ts';
-import type { Own, OwnObject } from '../../src/upstream/own.ts';
 import { Scene } from '../gateway/scene.ts';
-
-/** The gateway's own client before an API server that counts, and holds as many objects as asked: no real one is to be filled. */
-class CountingServer {
-  readonly objects = new Map<string, OwnObject>();
-  most = 0;
-  creates = 0;
-  patches = 0;
-  deletes = 0;
-
-  readonly own: Pick<Own, 'create' | 'get' | 'patchStatus' | 'list' | 'delete'> = {
-    get: async (_kind, { name }) => this.objects.get(name),
-    create: async (_kind, draft) => {
-      this.creates += 1;
-      const object = { metadata: { name: draft.name, uid: draft.name, resourceVersion: '1' } } as unknown as OwnObject;
-      this.objects.set(draft.name, object);
-      this.most = Math.max(this.most, this.objects.size);
-      return object;
-    },
-    patchStatus: async (_kind, { name }, status) => {
-      this.patches += 1;
-      const object = { ...this.objects.get(name)!, status } as OwnObject;
-      this.objects.set(name, object);
-      return object;
-    },
-    list: async () => [...this.objects.values()],
-    delete: async (_kind, { name }) => {
-      this.deletes += 1;
-      return this.objects.delete(name);
-    },
-  };
-}
-
-function writer(
-  server: CountingServer,
-  maxObjects = 2_000,
-  statusInterval = 60_000,
-): { index: IndexWriter; full: string[] } {
-  const full: string[] = [];
-  const index = new IndexWriter({
-    own: server.own,
-    statusInterval,
-    maxObjects,
-    maxAge: 3_600_000,
-    stored: () => ({ ok: true, message: '' }),
-    onError: (error) => assert.fail(error),
-    onFull: (name) => full.push(name),
-  });
-  return { index, full };
-}
-
-const recording = (name: string) => ({ identity: { ...SAMPLE_IDENTITY, name }, counts: NO_COUNTS, seq: 1, hash: 'h' });
-const sealed = (endTime: string): SessionRecordingStatus => ({ phase: 'Sealed', endTime, counts: NO_COUNTS });
-
-describe('the index of recordings', () => {
-  it('ten thousand sessions do not fill etcd: never more objects than the cap, the oldest sealed go first', async () => {
-    const server = new CountingServer();
-    const { index } = writer(server, 100, 1_000);
-    index.start();
-    for (let number = 0; number < 10_000; number += 1) {
-      const one = recording(`r-${number}`);
-      index.opened(one);
-      index.sealed(one, sealed(new Date(number * 1_000).toISOString()));
-    }
-    await index.stop(60_000);
-    assert.ok(server.most <= 100, `${server.most} at once`);
-    const left = [...server.objects.keys()].map((name) => Number(name.slice(2)));
-    assert.ok(Math.min(...left) > 9_000, 'what is left is what ended last');
-  });
-
-  it('open ones are never taken away: beyond the cap none is made, and that is said', async () => {
-    const server = new CountingServer();
-    const { index, full } = writer(server, 20);
-    index.start();
-    for (let number = 0; number < 50; number += 1) index.opened(recording(`r-${number}`));
-    for (let wait = 0; wait < 100 && full.length < 30; wait += 1) await sleep(100);
-    await index.stop(0);
-    assert.equal(server.objects.size, 20);
-    assert.ok(full.length >= 30);
-    assert.equal(server.deletes, 0);
-  });
-
-  it('a status that changes all the time is written once in an interval', async () => {
-    const server = new CountingServer();
-    const { index } = writer(server);
-    index.start();
-    let seq = 0;
-    const busy = {
-      ...recording('busy'),
-      get seq() {
-        seq += 1;
-        return seq;
-      },
-    };
-    index.opened(busy);
-    await sleep(3_500);
-    await index.stop(0);
-    assert.equal(server.creates, 1);
-    assert.equal(server.patches, 1);
-  });
-});
+import { storedRecordings, storeOf, verifyStored } from './recorded.ts';
 
 describe('the kind SessionRecording', () => {
   let scene: Scene;
@@ -155,5 +54,89 @@ describe('the kind SessionRecording', () => {
       await sleep(100);
     }
     assert.fail('no SessionRecording');
+  });
+
+  interface Shown {
+    readonly metadata: { readonly name: string; readonly uid: string };
+    readonly spec: { readonly user: { readonly username: string } };
+    readonly status?: SessionRecordingStatus;
+  }
+
+  /** The object of the scene's agent, once it meets the condition. */
+  async function shown(what: string, condition: (object: Shown) => boolean): Promise<Shown> {
+    for (const late = performance.now() + 120_000; performance.now() < late; await sleep(100)) {
+      const { items } = (await scene.cluster.admin('GET', path())).json() as { items: Shown[] };
+      const found = items.find((each) => each.spec.user.username.endsWith(scene.user) && condition(each));
+      if (found !== undefined) return found;
+    }
+    throw new Error(`in vain: ${what}`);
+  }
+
+  const write = async (name: string): Promise<void> => {
+    const { status, body } = await scene.ask(`/api/v1/namespaces/${scene.namespace}/configmaps`, {
+      method: 'POST',
+      headers: ['Content-Type', 'application/json'],
+      body: JSON.stringify({ metadata: { name } }),
+    });
+    assert.equal(status, 201, body);
+  };
+
+  it('the condition Stored turns False soon after the store has gone, says why, and turns True again', async () => {
+    const stored = ({ status }: Shown) => status?.conditions?.[0];
+    await write('before');
+    await shown('that it is stored', (object) => stored(object)?.status === 'True');
+    const store = storeOf(scene.gateway);
+    for (; !existsSync(store); await sleep(50));
+    // Root writes through permissions; a file where the folder was is in anyone's way.
+    renameSync(store, `${store}.away`);
+    writeFileSync(store, '');
+    const begun = performance.now();
+    try {
+      await write('during');
+      const condition = stored(await shown('that it is not', (object) => stored(object)?.status === 'False'))!;
+      assert.ok(performance.now() - begun < 50_000, 'before its interval is over');
+      assert.equal(condition.reason, 'StoreUnavailable');
+      assert.match(condition.message!, /^the store does not take what is recorded: \S/);
+    } finally {
+      rmSync(store);
+      renameSync(`${store}.away`, store);
+    }
+    const after = stored(await shown('that it is again', (object) => stored(object)?.status === 'True'))!;
+    assert.equal(after.reason, 'Storing');
+  });
+
+  it('deleting the object deletes nothing of the recording, which goes on', async () => {
+    await write('kept');
+    const { metadata } = await shown('the object', () => true);
+    assert.equal((await scene.cluster.admin('DELETE', path(`/${metadata.name}`))).status, 200);
+    await write('kept-after');
+    await scene.gateway.kill('SIGTERM');
+    assert.ok(storedRecordings(scene.gateway).includes(metadata.name));
+    assert.ok((await verifyStored(scene.gateway, metadata.name)).lines > 4);
+    assert.equal((await scene.cluster.admin('GET', path(`/${metadata.name}`))).status, 404, 'it stays deleted');
+  });
+
+  it('what ended longer ago than index.maxAge goes when a gateway starts, and what is younger stays', async () => {
+    const { user, caller, replica, startTime } = SAMPLE_IDENTITY;
+    const made = async (name: string, endTime: string): Promise<void> => {
+      const object = {
+        apiVersion: 'sallyport.dev/v1alpha1',
+        kind: 'SessionRecording',
+        metadata: { name },
+        spec: { user, caller, replica, startTime },
+      };
+      assert.equal((await scene.cluster.admin('POST', path(), object)).status, 201);
+      const status = { status: { phase: 'Sealed', endTime } };
+      const type = 'application/merge-patch+json';
+      assert.equal((await scene.cluster.admin('PATCH', path(`/${name}/status`), status, type)).status, 200);
+    };
+    const hour = 3_600_000;
+    await made('too-old', new Date(Date.now() - 721 * hour).toISOString());
+    await made('young', new Date(Date.now() - 719 * hour).toISOString());
+    await scene.gateway.launch();
+    for (let status = 200; status !== 404; await sleep(100)) {
+      ({ status } = await scene.cluster.admin('GET', path('/too-old')));
+    }
+    assert.equal((await scene.cluster.admin('GET', path('/young'))).status, 200);
   });
 });

@@ -32,6 +32,7 @@ interface Entry {
   state: 'ToCreate' | 'Created';
   /** As last written. */
   written: string;
+  writtenAt: number;
   dueAt: number;
   final: SessionRecordingStatus | undefined;
   /** This replica's chain has ended, and another one's has not: what is said of it once more is the last word from here. */
@@ -46,13 +47,17 @@ export const MOST_CHAINS_SHOWN = 64;
 
 const LOOK_EVERY = 1_000;
 const CLEAN_EVERY = 60_000;
+/** Milliseconds within which a condition that turned is shown, where few recordings are open; for each one this much, where many are. */
+const TURN_SHOWN_WITHIN = 5_000;
+const TURNS_APART = 20;
 /** Writes under way at once. */
 const PARALLEL = 4;
 const MOST_ENTRIES = 20_000;
 
 /**
- * The SessionRecording objects: made when a recording begins, changed at most once in an interval and when it is sealed, and
- * taken away by age and number, so that they never fill etcd. They say where recordings are; nothing depends on them.
+ * The SessionRecording objects: made when a recording begins, changed at most once in an interval, when the store goes or comes back,
+ * and when it is sealed, and taken away by age and number, so that they never fill etcd. They say where recordings are; nothing
+ * depends on them.
  */
 export class IndexWriter {
   readonly #options: IndexWriterOptions;
@@ -85,6 +90,7 @@ export class IndexWriter {
       recording,
       state: 'ToCreate',
       written: '',
+      writtenAt: Number.NEGATIVE_INFINITY,
       dueAt: 0,
       final: undefined,
       leaving: false,
@@ -102,7 +108,9 @@ export class IndexWriter {
       entry = this.#entries.get(name);
       if (entry === undefined) return;
     }
-    entry.final = status;
+    // Whatever it said while it was open: the store has it.
+    const since = this.#storedOk ? this.#storedSince : new Date().toISOString();
+    entry.final = { ...status, conditions: [condition('True', 'Sealed', '', since)] };
     entry.dueAt = 0;
   }
 
@@ -139,11 +147,12 @@ export class IndexWriter {
 
   #look(): void {
     const { ok } = this.#options.stored();
+    const now = performance.now();
     if (ok !== this.#storedOk) {
       this.#storedOk = ok;
       this.#storedSince = new Date().toISOString();
+      this.#showTurn(now);
     }
-    const now = performance.now();
     for (const [name, entry] of this.#entries) {
       if (this.#writing >= PARALLEL || this.#stopped) return;
       if (entry.dueAt > now) continue;
@@ -153,12 +162,28 @@ export class IndexWriter {
         if (entry.leaving) this.#entries.delete(name);
         continue;
       }
+      entry.writtenAt = now;
       entry.dueAt = now + jittered(this.#options.statusInterval);
       this.#writing += 1;
       void this.#write(name, entry, status, text).finally(() => {
         this.#writing -= 1;
         this.#look();
       });
+    }
+  }
+
+  /**
+   * The store has gone, or is back: every open recording says so, sooner than it would. Not all at once, and none more often because of a
+   * store that comes and goes: the API server has other things to do in an outage.
+   */
+  #showTurn(now: number): void {
+    const { statusInterval } = this.#options;
+    const spread = Math.min(statusInterval, Math.max(TURN_SHOWN_WITHIN, this.#entries.size * TURNS_APART));
+    for (const entry of this.#entries.values()) {
+      if (entry.state === 'ToCreate' || entry.final !== undefined || entry.leaving || entry.failures > 0) continue;
+      const shownAt = Math.max(now, entry.writtenAt + spread) + Math.random() * spread;
+      // Those of which nothing has changed for long have been due ever since.
+      entry.dueAt = entry.dueAt <= now ? shownAt : Math.min(entry.dueAt, shownAt);
     }
   }
 
@@ -217,15 +242,13 @@ export class IndexWriter {
   #status({ recording, seen }: Entry): SessionRecordingStatus {
     const { identity, counts, seq, hash } = recording;
     const { message } = this.#options.stored();
-    const condition = {
-      type: 'Stored' as const,
-      status: this.#storedOk ? ('True' as const) : ('False' as const),
-      reason: this.#storedOk ? 'Storing' : 'StoreUnavailable',
-      message: message.slice(0, 1_024),
-      lastTransitionTime: this.#storedSince,
-    };
+    const conditions = [
+      this.#storedOk
+        ? condition('True', 'Storing', message, this.#storedSince)
+        : condition('False', 'StoreUnavailable', message, this.#storedSince),
+    ];
     const { chain } = chainName(identity.name) ?? {};
-    if (chain === undefined) return { phase: 'Open', counts, lines: seq, chainHead: hash, conditions: [condition] };
+    if (chain === undefined) return { phase: 'Open', counts, lines: seq, chainHead: hash, conditions };
     const others = Object.entries(seen)
       .filter(([name]) => name !== chain)
       .map(([, each]) => each);
@@ -235,7 +258,7 @@ export class IndexWriter {
       counts: others.map((each) => ({ ...NO_COUNTS, ...each.counts })).reduce(sumCounts, counts),
       lines: others.reduce((sum, { lines = 0 }) => sum + lines, seq),
       ...(others.length < MOST_CHAINS_SHOWN && { chains: { [chain]: own } }),
-      conditions: [condition],
+      conditions,
     };
   }
 
@@ -256,6 +279,15 @@ export class IndexWriter {
       tooMany -= 1;
     }
   }
+}
+
+function condition(
+  status: 'True' | 'False',
+  reason: string,
+  message: string,
+  lastTransitionTime: string,
+): NonNullable<SessionRecordingStatus['conditions']>[number] {
+  return { type: 'Stored', status, reason, message: message.slice(0, 1_024), lastTransitionTime };
 }
 
 function chainsOf(object: OwnObject | undefined): Entry['seen'] {

@@ -287,8 +287,6 @@ function storeCondition(shipper: Shipper | undefined): { ok: boolean; message: s
   const { failingFor, lastError } = shipper.status;
   // One failure is no outage.
   if (failingFor < 15_000) return { ok: true, message: '' };
-  return {
-    ok: false,
-    message: `the store has taken nothing for ${Math.round(failingFor / 1_000)} s: ${lastError?.message ?? ''}`,
-  };
+  // No word of for how long: each object would be written again because time passes, and it says since when.
+  return { ok: false, message: `the store does not take what is recorded: ${lastError?.message ?? ''}` };
 }
