@@ -52,11 +52,21 @@ export async function asciinema3(): Promise<string> {
 
 /** The program over Kubernetes' own audit types, built into the cache folder. */
 export async function auditTypes(): Promise<string> {
-  const sources = join(import.meta.dirname, 'audit-types');
+  return await builtFrom('audit-types', 'building the audit types');
+}
+
+/** A receiver of syslog whose parser is generated from the RFC's grammar, built into the cache folder. */
+export async function syslogReceiver(): Promise<string> {
+  return await builtFrom('syslog-receiver', 'building the receiver of syslog');
+}
+
+/** The Go program of a folder here; another one for each state of its sources. */
+async function builtFrom(name: string, what: string): Promise<string> {
+  const sources = join(import.meta.dirname, name);
   const hash = createHash('sha256');
   for (const file of readdirSync(sources).sort()) hash.update(file).update(readFileSync(join(sources, file)));
-  const target = cacheFolder('audit-types', hash.digest('hex').slice(0, 16), PLATFORM, 'audit-types');
-  return await withFileLock(cacheFolder('audit-types.lock'), 'building the audit types', say, async () => {
+  const target = cacheFolder(name, hash.digest('hex').slice(0, 16), PLATFORM, name);
+  return await withFileLock(cacheFolder(`${name}.lock`), what, say, async () => {
     if (existsSync(target)) return target;
     await mkdir(dirname(target), { recursive: true });
     const unfinished = `${target}.unfinished`;

@@ -14,8 +14,11 @@ export interface SyslogOptions {
 /** RFC 5424 6.2.1: facility 13 is "log audit". */
 const FACILITY = 13;
 const NIL = '-';
+/** Milliseconds, beside its way back and forth, in which a receiver that is gone, or refuses this client, says so. */
+const MOMENT = 25;
+const LONGEST_WAY = 2_000;
 
-/** One event as a message of RFC 5424. @param hostname of this replica */
+/** One event as a message of RFC 5424. @param body JSON @param hostname of this replica */
 export function syslogMessage(
   event: { readonly stageTimestamp: string; readonly bad: boolean },
   body: string,
@@ -23,17 +26,19 @@ export function syslogMessage(
 ): string {
   const severity = event.bad ? 4 : 6;
   const time = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(event.stageTimestamp) ? event.stageTimestamp : NIL;
-  return `<${FACILITY * 8 + severity}>1 ${time} ${printable(hostname, 255)} sallyport ${process.pid} recording ${NIL} ${body}`;
+  return `<${FACILITY * 8 + severity}>1 ${time} ${printable(hostname, 255)} sallyport ${process.pid} recording ${NIL} ${inASCII(body)}`;
 }
 
 /**
  * Syslog over TLS (RFC 5425): each message behind its length. The protocol has no word for "taken": a batch counts when its bytes
- * have left this process and the connection still stands a moment later; one that breaks before is sent again, so a message may come
- * twice.
+ * have left this process and the connection still stands once a refusal would have come back; one that breaks before is sent again, so
+ * a message may come twice.
  */
 export class SyslogSink implements Sink {
   readonly #options: SyslogOptions;
   #socket: TLSSocket | undefined;
+  /** Milliseconds that the handshake took: one way to the receiver and back, at least. */
+  #way = 0;
   /** Why the connection ended. */
   #ended: Error | undefined;
 
@@ -52,8 +57,10 @@ export class SyslogSink implements Sink {
     const fail = (): void => reject(this.#failure(signal));
     socket.once('close', fail);
     signal.addEventListener('abort', fail, { once: true });
-    // A receiver that is gone says so by a reset, a moment after the bytes have left.
-    socket.write(Buffer.concat(frames), () => setTimeout(resolve, 25));
+    // A receiver that is gone says so by a reset; one that refuses this client's certificate, behind the handshake of TLS 1.3: both come
+    // back after the bytes have left.
+    const moment = MOMENT + Math.min(2 * this.#way, LONGEST_WAY);
+    socket.write(Buffer.concat(frames), () => setTimeout(resolve, moment));
     try {
       await promise;
       return 0;
@@ -91,7 +98,14 @@ export class SyslogSink implements Sink {
     const timer = setTimeout(() => socket.destroy(new Error('no connection in time')), connectTimeout);
     const abort = (): void => void socket.destroy(new Error('no connection in time'));
     signal.addEventListener('abort', abort, { once: true });
-    socket.once('secureConnect', resolve);
+    let connectedAt = performance.now();
+    socket.once('connect', () => {
+      connectedAt = performance.now();
+    });
+    socket.once('secureConnect', () => {
+      this.#way = performance.now() - connectedAt;
+      resolve();
+    });
     socket.on('error', (error) => {
       this.#ended = error;
     });
@@ -119,6 +133,11 @@ export class SyslogSink implements Sink {
     this.#socket?.destroy();
     this.#socket = undefined;
   }
+}
+
+/** The same value. Of a message in UTF-8 the RFC demands a byte order mark (6.4), which most that read JSON do not take. */
+function inASCII(json: string): string {
+  return json.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function printable(text: string, most: number): string {
