@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncFolder } from './durable-folder.ts';
 
 /** A file of lines, and how many of its bytes are whole lines that are kept. */
 export interface WrittenFile {
@@ -61,7 +62,9 @@ export class SegmentFile {
       await writeAll(this.#handle, lines, 0);
       if (flush) {
         await this.#handle.datasync();
-        await syncFolders(dirname(path));
+        // A new file is on disk only when its folder is; a new folder, when the one above is.
+        const folder = dirname(path);
+        for (const each of [folder, dirname(folder)]) await syncFolder(each);
       }
     } catch (error) {
       await this.close().catch(() => {});
@@ -84,17 +87,5 @@ async function writeAll(file: FileHandle, bytes: Buffer, position: number): Prom
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
     // A full disk may take a part, and say so at the next write only.
     written += bytesWritten;
-  }
-}
-
-/** A new file is on disk only when its folder is; a new folder, when the one above is. */
-async function syncFolders(folder: string): Promise<void> {
-  for (const path of [folder, dirname(folder)]) {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
   }
 }

@@ -4,6 +4,7 @@ import { NO_COUNTS } from '../counts.ts';
 import type { EndLine, RecordingCounts, RecordingIdentity } from '../line.ts';
 import type { ManifestSegment } from '../manifest.ts';
 import { RECORDING_NAME } from '../segment.ts';
+import { makeFolder } from './durable-folder.ts';
 import { CorruptSegment, type ScannedSegment, scanSegment } from './segment-scan.ts';
 import { SpoolError } from './spool-error.ts';
 import { SpoolLock } from './spool-lock.ts';
@@ -100,6 +101,7 @@ export class Spool {
    * @throws SpoolLocked, or the disk's error
    */
   static async open(options: SpoolOptions): Promise<Spool> {
+    if (options.durability !== 'Process') await makeFolder(join(options.folder, 'recordings'));
     const lock = await SpoolLock.take(options.folder);
     const spool = new Spool(options, lock, await WriteThrough.on(options.folder));
     try {

@@ -13,6 +13,7 @@ import {
 } from '../line.ts';
 import type { ManifestSegment } from '../manifest.ts';
 import { segmentName } from '../segment.ts';
+import { syncFolder } from './durable-folder.ts';
 import { SegmentFile } from './segment-file.ts';
 import { asSpoolError, SpoolError } from './spool-error.ts';
 import type { SpooledSegment } from './spooled-segment.ts';
@@ -202,6 +203,8 @@ export class SpooledRecording {
     const path = join(this.folder, `${segmentName(number).slice(0, 6)}.sealed.json`);
     await writeFile(`${path}.tmp`, JSON.stringify(mark), { mode: 0o600, flush: true });
     await rename(`${path}.tmp`, path);
+    // The lines must not be gone from a disk on which the mark is not yet.
+    if (this.#room.durability !== 'Process') await syncFolder(this.folder);
     await unlink(first.path);
     this.#segments.shift();
     this.sealed.push(segment);
