@@ -24,6 +24,8 @@ export class Presence {
   #said: ReadonlySet<string> = new Set();
   #heard = performance.now();
   readonly #turns = new Turns();
+  /** Asked for, and not begun. */
+  #next: Promise<void> | undefined;
 
   constructor(options: PresenceOptions) {
     this.#options = options;
@@ -34,9 +36,13 @@ export class Presence {
     return this.#said.has(recording);
   }
 
-  /** Writes what is open now; those who ask while one is under way wait for the next. @throws StorageError */
+  /** Writes what is open now; all who ask while one is under way wait for the next, which is one for them all. @throws StorageError */
   announce(): Promise<void> {
-    return this.#turns.inTurn(() => this.#write());
+    this.#next ??= this.#turns.inTurn(() => {
+      this.#next = undefined;
+      return this.#write();
+    });
+    return this.#next;
   }
 
   /** Resolves when nothing is under way. */
