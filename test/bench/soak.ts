@@ -24,6 +24,11 @@ interface Sample {
   readonly resident: number;
 }
 
+/** What is left when the garbage is gone. */
+interface Settled extends NodeJS.MemoryUsage {
+  readonly at: number;
+}
+
 const MiB = 1 << 20;
 /** The ConfigMap that all of them change. */
 const PATCHED = 'soak-patched';
@@ -44,16 +49,18 @@ export const soak = part<Size>(
     const crowd = await Crowd.open(bed, memory.gateway, size);
     const usage = new ProcessUsage(memory.gateway.pid);
     const samples: Sample[] = [];
-    const settled: NodeJS.MemoryUsage[] = [];
+    const settled: Settled[] = [];
     const begun = performance.now();
     const cpu = usage.cpu();
     const elapsed = (): number => (performance.now() - begun) / 1_000;
     const working = crowd.work(size.seconds);
-    for (const third of [1, 2, 3]) {
-      for (const until = (size.seconds * third) / 3; elapsed() < until; await sleep(1_000)) {
-        samples.push({ at: elapsed(), resident: usage.resident() });
-      }
-      settled.push(await memory.settled());
+    // Many a time in each third: at any one moment two hundred recordings may just be being sealed, as they are when the minute is full.
+    const between = size.seconds / 30;
+    for (let next = between; elapsed() < size.seconds; await sleep(1_000)) {
+      samples.push({ at: elapsed(), resident: usage.resident() });
+      if (elapsed() < next) continue;
+      next += between;
+      settled.push({ at: elapsed(), ...(await memory.settled()) });
     }
     await working;
     const used = (usage.cpu() - cpu) / 1_000 / elapsed();
@@ -186,8 +193,7 @@ class Crowd {
 
 interface Found {
   readonly samples: readonly Sample[];
-  /** After each third. */
-  readonly settled: readonly NodeJS.MemoryUsage[];
+  readonly settled: readonly Settled[];
   readonly crowd: Crowd;
   readonly cores: number;
   readonly recordings: number;
@@ -196,15 +202,14 @@ interface Found {
 }
 
 function sectionOf(size: Size, { samples, settled, crowd, cores, recordings, sound, lines }: Found): Section {
-  const third = (index: number): number =>
-    median(
-      samples
-        .filter(({ at }) => Math.min(2, Math.floor((at * 3) / size.seconds)) === index)
-        .map(({ resident }) => resident),
+  const thirds = <Each extends { readonly at: number }>(all: readonly Each[], of: (each: Each) => number): number[] =>
+    [0, 1, 2].map((third) =>
+      median(all.filter(({ at }) => Math.min(2, Math.floor((at * 3) / size.seconds)) === third).map(of)),
     );
-  const live = settled.map(({ heapUsed, external }) => heapUsed + external);
+  const live = thirds(settled, ({ heapUsed, external }) => heapUsed + external);
+  const held = thirds(samples, ({ resident }) => resident);
   const grown = live[2]! - live[0]!;
-  const resident = third(2) / third(1) - 1;
+  const resident = held[2]! / held[1]! - 1;
   const musts: Must[] = [
     { what: 'no request fails', measured: `${crowd.failed} of ${crowd.sent}`, pass: crowd.failed === 0 },
     {
@@ -228,14 +233,15 @@ function sectionOf(size: Size, { samples, settled, crowd, cores, recordings, sou
     notes: [
       `${size.sessions} sessions for ${number(size.seconds / 60, 1)} minutes, ${size.rate} requests a second (reads, lists, writes that are carried out and that are refused) and ${size.watches} watches of five seconds, one behind the other; level RequestResponse, Strict, durability Process. ` +
         'Recordings end after fifteen seconds without a request, and after a minute; all of them were verified in the end.',
-      'Lives: heap and what belongs to it after a collection of garbage. Resident: median of one sample a second.',
+      'Lives: heap and what belongs to it after a collection of garbage, median of ten looks in each third. Resident: median of one sample a second.',
     ],
     tables: [
       {
         columns: ['', 'first third', 'second', 'last'],
         rows: [
           ['lives', ...live.map((bytes) => megabytes(bytes))],
-          ['resident', ...[0, 1, 2].map((index) => megabytes(third(index)))],
+          ['of it the heap', ...thirds(settled, ({ heapUsed }) => heapUsed).map((bytes) => megabytes(bytes))],
+          ['resident', ...held.map((bytes) => megabytes(bytes))],
         ],
       },
       {

@@ -134,7 +134,7 @@ test('durability Remote: kept means in the store; a store that is down refuses i
   assert.equal(await storedSeq(moody.storage, 'shop-1'), 4);
   moody.fault = 'Unavailable';
   const begun = performance.now();
-  await assert.rejects(append(recording, 1), { name: 'SpoolError', fault: 'Slow' });
+  await assert.rejects(append(recording, 1), { name: 'SpoolError', fault: 'Unstored' });
   assert.ok(performance.now() - begun < 3_000);
   moody.fault = undefined;
   await until('it is well again', () =>
