@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Scene } from '../gateway/scene.ts';
-import { events, spooledLines, storedLines, storedRecordings, stream, verifyStored } from './recorded.ts';
+import { events, keptLines, spooledLines, storedLines, storedRecordings, stream, verifyStored } from './recorded.ts';
 
 const RULES = `
     - name: no-nodes
@@ -174,7 +174,7 @@ spec:
     await sleep(300);
     await scene.gateway.kill('SIGKILL');
     await scene.gateway.launch();
-    const lines = spooledLines(scene.gateway);
+    const lines = await keptLines(scene.gateway);
     assert.equal(lines.filter((line) => line.kind === 'Resume').length, 1);
     const unknown = events(lines).filter(({ outcome }) => outcome === 'Unknown');
     assert.equal(unknown.length, 1);

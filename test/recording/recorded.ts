@@ -29,6 +29,15 @@ export function spooledLines(gateway: GatewayProcess): Line[] {
   return lines;
 }
 
+/** Lines that a gateway has kept, wherever they are by now: it goes on in another segment than before, and seals that one meanwhile. */
+export async function keptLines(gateway: GatewayProcess): Promise<Line[]> {
+  // In this order: what is let go of in the spool meanwhile is in the store by then.
+  const spooled = spooledLines(gateway);
+  const stored: Line[] = [];
+  for (const name of storedRecordings(gateway)) stored.push(...(await storedLines(gateway, name)));
+  return [...new Map([...stored, ...spooled].map((line) => [JSON.stringify(line), line])).values()];
+}
+
 export function events(lines: readonly Line[], auditID?: string): EventLine[] {
   return lines.filter(
     (line): line is EventLine => line.kind === 'Event' && (auditID === undefined || line.auditID === auditID),

@@ -9,7 +9,7 @@ import { POLICY_ALL, Scene } from '../gateway/scene.ts';
 import { WireTap } from '../gateway/wire-tap.ts';
 import { recordingCommand } from './made-recording.ts';
 import { auditTypes, piped, readingPython } from './reading-programs.ts';
-import { events, spooledLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
+import { events, keptLines, spooledLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
 
 /** A write that is on its way to the API server when the gateway is killed. */
 describe('killed between two events of a write', () => {
@@ -58,7 +58,7 @@ describe('killed between two events of a write', () => {
     killed.resolve('Drop');
     await assert.rejects(asked, 'the agent has no answer');
     await scene.gateway.launch();
-    const lines = spooledLines(scene.gateway);
+    const lines = await keptLines(scene.gateway);
     assert.equal(lines.filter((line) => line.kind === 'Resume').length, 1);
     const [received, ...others] = events(lines, before.auditID);
     assert.deepEqual(received, before);
