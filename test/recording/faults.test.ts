@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -11,28 +10,13 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayProcess } from '../gateway/gateway-process.ts';
 import { type Answer, Scene } from '../gateway/scene.ts';
 import { events, spooledLines, storedLines, storedRecordings, storeOf, verifyStored } from './recorded.ts';
-
-/** A file system of its own size: 24 MiB of tmpfs, or why there is none. */
-function smallDisk(): { path: string; remove(): void } | string {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'a small file system takes root on Linux';
-  const path = mkdtempSync(join(tmpdir(), 'small-disk-'));
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', path]);
-  if (status !== 0) return 'tmpfs cannot be mounted here';
-  return {
-    path,
-    remove: () => {
-      spawnSync('umount', ['-l', path]);
-      rmSync(path, { recursive: true, force: true });
-    },
-  };
-}
+import { smallDisk } from './small-disk.ts';
 
 const RULES = `
     - name: everything
@@ -60,7 +44,7 @@ describe('recording when something fails', () => {
   after(() => scene?.close());
 
   it('a disk that is full: writes are refused before the forward, reads pass and the loss is told, what was carried out is answered; then it goes on by itself', async (t) => {
-    const disk = smallDisk();
+    const disk = smallDisk('24m');
     if (typeof disk === 'string') return t.skip(disk);
     const other = await Scene.open('full', {
       rules: RULES,

@@ -144,6 +144,7 @@ export class Outbox {
     const bytes = Buffer.from(`${events.join('\n')}\n`);
     const reserved = this.#waitingBytes;
     this.#waiting = [];
+    let failed = false;
     try {
       const number = this.#files.at(-1)!;
       this.#file ??= await open(join(this.#options.folder, nameOf(number)), 'a', 0o600);
@@ -152,12 +153,13 @@ export class Outbox {
       this.#fileBytes += bytes.length;
       this.#oldest ??= performance.now();
     } catch {
-      // Part of it may be there: the file ends here, and its last line, if it is none, is passed over.
+      // Part of it may be there, whole lines too: it goes, so that nothing is both counted as dropped and sent.
       this.#options.onDropped(events.length);
-      this.#fileBytes = FILE_BYTES;
+      await this.#file?.truncate(this.#fileBytes).catch(() => {});
+      failed = true;
     }
     this.#waitingBytes -= reserved;
-    if (this.#fileBytes >= FILE_BYTES) await this.#nextFile();
+    if (failed || this.#fileBytes >= FILE_BYTES) await this.#nextFile();
     this.#more.resolve();
     this.#more = Promise.withResolvers<void>();
   }
@@ -172,7 +174,10 @@ export class Outbox {
   async #read(most: number, mostBytes: number): Promise<Batch | undefined> {
     for (;;) {
       const number = this.#files[0]!;
-      const bytes = await readFrom(join(this.#options.folder, nameOf(number)), this.#offset, mostBytes);
+      const written = number === this.#files.at(-1);
+      // Of a file that is still written to, only what a write that ended well has put there.
+      const length = written ? Math.min(mostBytes, this.#fileBytes - this.#offset) : mostBytes;
+      const bytes = await readFrom(join(this.#options.folder, nameOf(number)), this.#offset, length);
       const events: string[] = [];
       let end = 0;
       for (let at = bytes.indexOf(NEWLINE); at !== -1 && events.length < most; at = bytes.indexOf(NEWLINE, end)) {
@@ -184,8 +189,8 @@ export class Outbox {
         mostBytes *= 4;
         continue;
       }
-      // At the end of a file that nothing is written to any more.
-      if (this.#files.length === 1) return undefined;
+      // Asked before the read: what was written during it has not been seen.
+      if (written) return undefined;
       this.#files.shift();
       this.#size = Math.max(0, this.#size - bytes.length);
       this.#offset = 0;
@@ -233,6 +238,7 @@ async function wholeLines(path: string, size: number): Promise<number> {
 }
 
 async function readFrom(path: string, offset: number, length: number): Promise<Buffer> {
+  if (length <= 0) return Buffer.alloc(0);
   let file: FileHandle;
   try {
     file = await open(path, 'r');
