@@ -77,9 +77,19 @@ export class Outlet {
     else this.#later = setTimeout(this.#flush, TRICKLE);
   }
 
-  end(): void {
+  /** @param rest the last bytes, of memory that is nobody else's any more */
+  end(rest?: Buffer): void {
     const response = this.#response as Writable;
     // Head and body of a short answer in one write.
+    if (rest !== undefined && rest.length > 0) {
+      if (this.bytes === 0 && rest.length <= SHORT) {
+        this.bytes = rest.length;
+        this.#head(rest.length);
+        response.end(rest);
+        return;
+      }
+      this.write(rest);
+    }
     if (this.#size > 0 && this.#size <= SHORT) {
       this.#head(this.#size);
       response.end(this.#short(true));

@@ -40,7 +40,7 @@ export interface BodyTransform {
   /** The head waits for the first byte that passes, so that the answer can still be another one. */
   readonly holdsHead?: boolean;
   /** Of the last stage only: what has to be done before the answer may end, and its last bytes. */
-  settle?(): Promise<Buffer>;
+  settle?(): Promise<Buffer> | Buffer;
 }
 
 /** What is behind the last stage: for one that gives bytes when it can, not when they come. */
@@ -201,8 +201,8 @@ export function relay(
         give(rest);
       }
       const settled = transforms.at(-1)?.settle?.();
-      if (settled === undefined) end();
-      else settled.then(end).catch(fail);
+      if (settled instanceof Promise) settled.then(end).catch(fail);
+      else end(settled);
     } catch (error) {
       fail(error);
     }
@@ -227,8 +227,7 @@ export function relay(
 
   function end(rest?: Buffer): void {
     if (done) return;
-    if (rest !== undefined) give(rest);
-    outlet!.end();
+    outlet!.end(rest);
     finish('Complete');
   }
 

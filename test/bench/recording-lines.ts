@@ -105,7 +105,7 @@ async function write(folder: string, size: Size, key: ReturnType<typeof readSign
   const end = began + size.seconds * 1_000;
   while (performance.now() < end) {
     const due = Math.floor(((performance.now() - began) / 1_000) * RATE);
-    const kept: Promise<void>[] = [];
+    const kept: (Promise<void> | undefined)[] = [];
     for (; events < due; events += 1) kept.push(append(recordings[events % recordings.length]!));
     await Promise.all(kept);
     await sleep(TICK);
@@ -121,7 +121,7 @@ async function write(folder: string, size: Size, key: ReturnType<typeof readSign
 }
 
 /** As large as those of a small GET. */
-function append(recording: SpooledRecording): Promise<void> {
+function append(recording: SpooledRecording): Promise<void> | undefined {
   const now = new Date().toISOString();
   const event: EventLine = {
     kind: 'Event',

@@ -67,14 +67,14 @@ export class AnswerRecord implements BodyTransform {
     return NOTHING;
   }
 
-  /** The last bytes, once the last event is kept. */
-  settle(): Promise<Buffer> {
+  /** The last bytes, once the last event is kept: at once, where it is by then. */
+  settle(): Promise<Buffer> | Buffer {
     // Of a short answer nothing has been kept yet.
     if (this.#state === 'Short') return this.#complete();
     return this.#lastFrame.then(() => this.#complete());
   }
 
-  #complete(): Promise<Buffer> {
+  #complete(): Promise<Buffer> | Buffer {
     const body = this.#capture?.done();
     const kept = this.#record.complete({
       status: this.#status,
@@ -83,7 +83,7 @@ export class AnswerRecord implements BodyTransform {
       upstreamDuration: this.#upstreamDuration,
       body,
     });
-    return kept.then(() => this.#take());
+    return kept === undefined ? this.#take() : kept.then(() => this.#take());
   }
 
   /** More than a short answer: its first event is kept, then it passes as it comes. */

@@ -62,8 +62,6 @@ type EventEnding = Pick<
   'responseStatus' | 'masked' | 'bytes' | 'durations' | 'outcome' | 'responseBody' | 'ports' | 'error'
 >;
 type Growing<Event> = { -readonly [Member in keyof Event]: Event[Member] };
-/** Nobody waits. */
-const KEPT = Promise.resolve();
 
 /** One request's lines: its events, and the frames of what streams. */
 export class RecordedExchange {
@@ -177,16 +175,16 @@ export class RecordedExchange {
   }
 
   /**
-   * The last event, once; resolves when it is kept.
-   * @throws SallyportError where it is demanded and cannot be kept
+   * The last event, once.
+   * @returns when it is kept; undefined: it is, or nobody waits for it. @throws SallyportError where it is demanded and cannot be kept, also at once
    */
-  complete(ending: Ending): Promise<void> {
-    if (this.#complete) return KEPT;
+  complete(ending: Ending): Promise<void> | undefined {
+    if (this.#complete) return undefined;
     this.#complete = true;
     return this.#streams ? this.#endFrames().then(() => this.#keepEnd(ending)) : this.#keepEnd(ending);
   }
 
-  #keepEnd(ending: Ending): Promise<void> {
+  #keepEnd(ending: Ending): Promise<void> | undefined {
     const { status, outcome, bytes, upstreamDuration, body, ports, requestBytes } = ending;
     const event = this.#event('ResponseComplete', {
       masked: maskedCounts(this.exchange),
@@ -293,17 +291,22 @@ export class RecordedExchange {
     this.#requestBody = capture.done();
   }
 
-  /** @param carriedOut waits like any other, and then passes whether it is kept or not */
-  #keep(lines: Parameters<SessionWriter['append']>[0], size: number, carriedOut = false): Promise<void> {
+  /**
+   * @param carriedOut waits like any other, and then passes whether it is kept or not
+   * @returns when it is kept; undefined: it is, or nobody waits for it. @throws SallyportError where it has to be and cannot, also at once
+   */
+  #keep(lines: Parameters<SessionWriter['append']>[0], size: number, carriedOut = false): Promise<void> | undefined {
     const { writer, strict, commitTimeout } = this.options;
     if (!strict || carriedOut) {
       const settled = writer.appendOrDrop(lines, size);
-      return strict ? keptWithin(settled, commitTimeout).catch(() => {}) : KEPT;
+      if (!strict || settled === undefined) return undefined;
+      return keptWithin(settled, commitTimeout).catch(() => {});
     }
     try {
-      return keptWithin(writer.append(lines, size), commitTimeout, (error) => this.#refused(error));
+      const kept = writer.append(lines, size);
+      return kept && keptWithin(kept, commitTimeout, (error) => this.#refused(error));
     } catch (error) {
-      return Promise.reject(this.#refused(error));
+      throw this.#refused(error);
     }
   }
 

@@ -30,20 +30,22 @@ export class SessionWriter {
 
   /**
    * Adds lines. @param size bytes, about
-   * @returns when they are kept. @throws SpoolError, also at once
+   * @returns when they are kept; undefined: they are. @throws SpoolError, also at once
    */
-  append(lines: readonly Line[], size: number): Promise<void> {
-    if (this.#dropped === 0) return this.#kept(lines, this.recording.append(lines, size));
+  append(lines: readonly Line[], size: number): Promise<void> | undefined {
+    if (this.#dropped === 0) return this.#told(lines, this.recording.append(lines, size));
     const gap: Line = { kind: 'Gap', time: new Date().toISOString(), dropped: this.#dropped, reason: this.#dropReason };
     const kept = this.recording.append([gap, ...lines], size);
     this.#dropped = 0;
-    return this.#kept(lines, kept);
+    return this.#told(lines, kept);
   }
 
-  #kept(lines: readonly Line[], kept: Promise<void>): Promise<void> {
+  #told(lines: readonly Line[], kept: Promise<void> | undefined): Promise<void> | undefined {
     const onLines = this.#onLines;
-    if (onLines !== undefined) {
-      const { name } = this.recording.identity;
+    if (onLines === undefined) return kept;
+    const { name } = this.recording.identity;
+    if (kept === undefined) onLines(name, lines);
+    else {
       kept.then(
         () => onLines(name, lines),
         () => {},
@@ -52,18 +54,26 @@ export class SessionWriter {
     return kept;
   }
 
-  /** Adds lines. Where they cannot be kept, the loss is counted, and told by the next line that can. @returns when either is so */
-  async appendOrDrop(lines: readonly Line[], size: number): Promise<void> {
+  /**
+   * Adds lines. Where they cannot be kept, the loss is counted, and told by the next line that can.
+   * @returns when either is so; undefined: it is
+   */
+  appendOrDrop(lines: readonly Line[], size: number): Promise<void> | undefined {
     try {
-      await this.append(lines, size);
+      return this.append(lines, size)?.catch((error: unknown) => this.#lost(lines, error));
     } catch (error) {
-      this.#onLines?.(this.recording.identity.name, lines);
-      const { fault } = asSpoolError(error);
-      // It is in the spool, and goes to the store when that takes it: nothing is missing.
-      if (fault === 'Unstored') return;
-      this.#dropped += lines.length;
-      this.#dropReason = fault;
-      this.#onDropped(lines.length);
+      this.#lost(lines, error);
+      return undefined;
     }
+  }
+
+  #lost(lines: readonly Line[], error: unknown): void {
+    this.#onLines?.(this.recording.identity.name, lines);
+    const { fault } = asSpoolError(error);
+    // It is in the spool, and goes to the store when that takes it: nothing is missing.
+    if (fault === 'Unstored') return;
+    this.#dropped += lines.length;
+    this.#dropReason = fault;
+    this.#onDropped(lines.length);
   }
 }

@@ -94,6 +94,30 @@ test('what is appended is in the file when the promise resolves, in order, one w
   await spool.close();
 });
 
+test('once a segment is open, what is appended is in the file when the call returns, behind what waits for the disk', async (t) => {
+  let commits = 0;
+  const spool = await open({ events: { committed: () => void (commits += 1) } });
+  const recording = spool.create(SAMPLE_IDENTITY);
+  await recording.append([event('a', 'RequestReceived')], 300);
+  if (recording.append([event('b', 'RequestReceived')], 300) !== undefined) {
+    await spool.close();
+    return t.skip('the folder for temporary files is on no disk of this machine');
+  }
+  assert.deepEqual(kinds(linesIn(folder)), ['Segment', 'a', 'b']);
+  // For the pool, which is slower; nothing overtakes it.
+  const large = recording.append(
+    [{ ...event('large', 'RequestReceived'), requestURI: `/${'x'.repeat(500_000)}` }],
+    500_000,
+  );
+  const behind = recording.append([event('behind', 'RequestReceived')], 300);
+  assert.ok(large instanceof Promise && behind instanceof Promise);
+  await Promise.all([large, behind]);
+  assert.deepEqual(kinds(linesIn(folder)), ['Segment', 'a', 'b', 'large', 'behind']);
+  assert.equal(commits, 3);
+  assert.equal(spool.usage.waiting, 0);
+  await spool.close();
+});
+
 test('a spool is resumed: the chain goes on, requests without an end are known, counts too', async () => {
   const spool = await open();
   const recording = spool.create(SAMPLE_IDENTITY);
@@ -224,7 +248,7 @@ test('what waits in memory is bounded', async () => {
   const recording = spool.create(SAMPLE_IDENTITY);
   const refused = (): void => {
     for (let round = 0; round < 100; round += 1)
-      recording.append([event('e', 'RequestReceived')], 1 << 20).catch(() => {});
+      recording.append([event('e', 'RequestReceived')], 1 << 20)?.catch(() => {});
   };
   assert.throws(refused, (error: SpoolError) => error.fault === 'Slow');
   await spool.close();

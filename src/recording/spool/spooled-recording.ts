@@ -83,8 +83,8 @@ interface OpenSegment {
 const AROUND = 100;
 
 /**
- * One recording's lines on their way to disk. What is appended while a write is under way leaves with the next one: one
- * write, and one fsync where that is asked for, for all of them.
+ * One recording's lines on their way to disk. Where the kernel's cache is all that is waited for, they are written at once; else what
+ * is appended while a write is under way leaves with the next one: one write, and one fsync where that is asked for, for all of them.
  */
 export class SpooledRecording {
   readonly identity: RecordingIdentity;
@@ -153,9 +153,10 @@ export class SpooledRecording {
 
   /**
    * Adds lines, in this order and behind all that were appended before.
-   * @returns when they are kept, as durability says. @throws SpoolError (also at once)
+   * @param size bytes, about
+   * @returns when they are kept, as durability says; undefined: they are. @throws SpoolError (also at once)
    */
-  append(lines: readonly Line[], size: number): Promise<void> {
+  append(lines: readonly Line[], size: number): Promise<void> | undefined {
     if (this.#ending) throw new SpoolError('Ended', `the recording ${this.identity.name} has ended`);
     return this.#append(lines, size);
   }
@@ -229,9 +230,10 @@ export class SpooledRecording {
     return last?.closed === false ? last : undefined;
   }
 
-  #append(lines: readonly Line[], size: number): Promise<void> {
+  #append(lines: readonly Line[], size: number): Promise<void> | undefined {
     const bytes = size + lines.length * AROUND;
     this.#room.reserve(bytes);
+    if (this.idle && this.#commitAtOnce(lines, bytes)) return undefined;
     if (this.#group === undefined) {
       this.#group = { lines: [], bytes: 0, done: Promise.withResolvers<void>() };
       // Whoever waits is told; where nobody does, a failure is no uncaught one.
@@ -252,44 +254,59 @@ export class SpooledRecording {
       this.#group = undefined;
       const began = performance.now();
       try {
-        const written = this.#commitAtOnce(group) ?? (await this.#commit(group.lines));
-        this.#room.settle(group.bytes, written);
-        this.#room.committed(group.lines.length, written, performance.now() - began);
-        this.#room.grown(this);
+        const written = await this.#commit(group.lines);
+        this.#kept(group.lines.length, group.bytes, written, began);
         if (this.#room.durability === 'Remote') this.#room.stored(this).then(group.done.resolve, group.done.reject);
         else group.done.resolve();
       } catch (error) {
-        this.#room.settle(group.bytes, 0);
-        const known = asSpoolError(error);
-        this.#room.failed(known);
-        group.done.reject(known);
+        group.done.reject(this.#failed(group.bytes, error));
       }
       if (this.#rotate || this.#end !== undefined) this.#closeSegment();
     }
     this.#writing = false;
-    this.writtenAt = performance.now();
   }
 
-  /** @returns bytes written; undefined where it is for the thread pool to do, and nothing has been done. @throws the disk's error */
-  #commitAtOnce({ lines, bytes: about }: Group): number | undefined {
+  /**
+   * Whoever appends need not wait for what takes microseconds: a turn of the event loop, which on a busy machine takes milliseconds.
+   * @returns false where it is for the thread pool to do; then nothing has been done. @throws SpoolError
+   */
+  #commitAtOnce(lines: readonly Line[], reserved: number): boolean {
     const { durability, writeThrough } = this.#room;
     const segment = this.#current;
-    if (durability !== 'Process' || segment === undefined || !this.#file.ready) return undefined;
-    if (!writeThrough.allows(about)) return undefined;
+    if (durability !== 'Process' || segment === undefined || !this.#file.ready) return false;
+    const began = performance.now();
+    if (!writeThrough.allows(reserved, began)) return false;
     const before = { seq: this.#chain.seq, head: this.#chain.head };
     const bytes = this.#chain.extend(lines, (size) => pool.take(size));
     try {
-      const begun = performance.now();
       this.#file.writeNow(segment, bytes);
-      writeThrough.took(performance.now() - begun);
     } catch (error) {
       this.#chain = new Chain(before.seq, before.head);
-      throw error;
+      throw this.#failed(reserved, error);
     } finally {
       pool.give(bytes);
     }
     this.#written(segment, lines, bytes.length);
-    return bytes.length;
+    writeThrough.took(this.#kept(lines.length, reserved, bytes.length, began));
+    if (this.#rotate || this.#end !== undefined) this.#closeSegment();
+    return true;
+  }
+
+  /** @param began when their write began. @returns milliseconds since then */
+  #kept(lines: number, reserved: number, written: number, began: number): number {
+    this.writtenAt = performance.now();
+    const took = this.writtenAt - began;
+    this.#room.settle(reserved, written);
+    this.#room.committed(lines, written, took);
+    this.#room.grown(this);
+    return took;
+  }
+
+  #failed(reserved: number, error: unknown): SpoolError {
+    const known = asSpoolError(error);
+    this.#room.settle(reserved, 0);
+    this.#room.failed(known);
+    return known;
   }
 
   #written(segment: OpenSegment, lines: readonly Line[], bytes: number): void {

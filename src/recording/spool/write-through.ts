@@ -39,8 +39,9 @@ export class WriteThrough {
     return new WriteThrough(LOCAL.has(type));
   }
 
-  allows(bytes: number): boolean {
-    return this.#local && bytes <= MOST && performance.now() >= this.#restsUntil;
+  /** @param now of `performance` */
+  allows(bytes: number, now: number): boolean {
+    return this.#local && bytes <= MOST && now >= this.#restsUntil;
   }
 
   /** @param milliseconds that a write at once has taken */
