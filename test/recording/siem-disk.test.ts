@@ -31,10 +31,10 @@ test('a queue whose disk is full: what is counted as lost is not sent, what is s
     for (const event of events.slice(20)) outbox.offer(event);
     await outbox.flush();
     assert.equal(dropped, 980);
-    assert.deepEqual(await drain(outbox), [...Array(20).keys()]);
+    assert.deepEqual(await drain(outbox), [...new Array(20).keys()]);
     assert.equal(outbox.bytes, 0);
     for (const event of events.slice(0, 50)) outbox.offer(event);
-    assert.deepEqual(await drain(outbox), [...Array(50).keys()]);
+    assert.deepEqual(await drain(outbox), [...new Array(50).keys()]);
     assert.equal(outbox.bytes, 0);
     await outbox.close();
   } finally {

@@ -233,7 +233,10 @@ export class SpooledRecording {
   #append(lines: readonly Line[], size: number): Promise<void> | undefined {
     const bytes = size + lines.length * AROUND;
     this.#room.reserve(bytes);
-    if (this.idle && this.#commitAtOnce(lines, bytes)) return undefined;
+    if (this.idle && this.#commitAtOnce(lines, bytes)) {
+      this.#closeDue();
+      return undefined;
+    }
     if (this.#group === undefined) {
       this.#group = { lines: [], bytes: 0, done: Promise.withResolvers<void>() };
       // Whoever waits is told; where nobody does, a failure is no uncaught one.
@@ -252,16 +255,14 @@ export class SpooledRecording {
   async #write(): Promise<void> {
     for (let group = this.#group; group !== undefined; group = this.#group) {
       this.#group = undefined;
-      const began = performance.now();
       try {
-        const written = await this.#commit(group.lines);
-        this.#kept(group.lines.length, group.bytes, written, began);
+        if (!this.#commitAtOnce(group.lines, group.bytes)) await this.#commit(group.lines, group.bytes);
         if (this.#room.durability === 'Remote') this.#room.stored(this).then(group.done.resolve, group.done.reject);
         else group.done.resolve();
       } catch (error) {
-        group.done.reject(this.#failed(group.bytes, error));
+        group.done.reject(error);
       }
-      if (this.#rotate || this.#end !== undefined) this.#closeSegment();
+      this.#closeDue();
     }
     this.#writing = false;
   }
@@ -277,29 +278,37 @@ export class SpooledRecording {
     const began = performance.now();
     if (!writeThrough.allows(reserved, began)) return false;
     const before = { seq: this.#chain.seq, head: this.#chain.head };
-    const bytes = this.#chain.extend(lines, (size) => pool.take(size));
+    let bytes: Buffer | undefined;
     try {
+      bytes = this.#chain.extend(lines, (size) => pool.take(size));
+      const asked = performance.now();
       this.#file.writeNow(segment, bytes);
+      writeThrough.took(performance.now() - asked);
     } catch (error) {
       this.#chain = new Chain(before.seq, before.head);
       throw this.#failed(reserved, error);
     } finally {
-      pool.give(bytes);
+      if (bytes !== undefined) pool.give(bytes);
     }
-    this.#written(segment, lines, bytes.length);
-    writeThrough.took(this.#kept(lines.length, reserved, bytes.length, began));
-    if (this.#rotate || this.#end !== undefined) this.#closeSegment();
+    this.#kept(segment, lines, { reserved, written: bytes.length, began });
     return true;
   }
 
-  /** @param began when their write began. @returns milliseconds since then */
-  #kept(lines: number, reserved: number, written: number, began: number): number {
+  /** @param began when it was begun to write them */
+  #kept(
+    segment: OpenSegment,
+    lines: readonly Line[],
+    { reserved, written, began }: { reserved: number; written: number; began: number },
+  ): void {
+    segment.bytes += written;
+    segment.lastSeq = this.#chain.seq;
+    segment.hash = this.#chain.head;
+    for (const line of lines) this.#note(line);
+    if (segment.bytes >= this.#room.segmentBytes) this.#rotate = true;
     this.writtenAt = performance.now();
-    const took = this.writtenAt - began;
     this.#room.settle(reserved, written);
-    this.#room.committed(lines, written, took);
+    this.#room.committed(lines.length, written, this.writtenAt - began);
     this.#room.grown(this);
-    return took;
   }
 
   #failed(reserved: number, error: unknown): SpoolError {
@@ -309,16 +318,9 @@ export class SpooledRecording {
     return known;
   }
 
-  #written(segment: OpenSegment, lines: readonly Line[], bytes: number): void {
-    segment.bytes += bytes;
-    segment.lastSeq = this.#chain.seq;
-    segment.hash = this.#chain.head;
-    for (const line of lines) this.#note(line);
-    if (segment.bytes >= this.#room.segmentBytes) this.#rotate = true;
-  }
-
-  /** @returns bytes written. All of the lines are kept when it resolves, none when it throws. */
-  async #commit(lines: readonly Line[]): Promise<number> {
+  /** All of the lines are kept when it resolves, none when it throws. @throws SpoolError */
+  async #commit(lines: readonly Line[], reserved: number): Promise<void> {
+    const began = performance.now();
     const flush = this.#room.durability !== 'Process';
     const before = { seq: this.#chain.seq, head: this.#chain.head };
     const current = this.#current;
@@ -332,14 +334,13 @@ export class SpooledRecording {
         await this.#file.create(segment.path, bytes, flush);
         this.#segments.push(segment);
       }
-      this.#written(segment, lines, bytes.length);
-      return bytes.length;
     } catch (error) {
       this.#chain = new Chain(before.seq, before.head);
-      throw error;
+      throw this.#failed(reserved, error);
     } finally {
       if (bytes !== undefined) pool.give(bytes);
     }
+    this.#kept(segment, lines, { reserved, written: bytes.length, began });
   }
 
   #note(line: Line): void {
@@ -375,6 +376,10 @@ export class SpooledRecording {
       since: performance.now(),
     };
     return { segment, head };
+  }
+
+  #closeDue(): void {
+    if (this.#rotate || this.#end !== undefined) this.#closeSegment();
   }
 
   #closeSegment(): void {
