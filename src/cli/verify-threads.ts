@@ -22,9 +22,9 @@ export interface VerifyPlace {
   readonly io: Pick<CommandIO, 'stderr'>;
 }
 
-/** One core unpacks for the others. */
+/** Unpacking, in the pool's threads, is a fifth of the work: no core is kept free for it. */
 const threadsFor = (names: number): number =>
-  Math.min(availableParallelism() - 1, Math.floor(names / A_THREAD), MOST_THREADS);
+  Math.min(availableParallelism(), Math.floor(names / A_THREAD), MOST_THREADS);
 
 /**
  * Verifies recordings of a store, several at once where the machine has the cores: a recording's hashes follow each other,
