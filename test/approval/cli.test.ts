@@ -306,7 +306,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}]
     ] as const) {
       const name = await bench.pending({ summary: 'command: asked about', diff: '+new: line\n' });
       const child = spawn('script', ['-qec', `${join(BIN, 'kubectl-approve')} ${name}`, '/dev/null'], {
-        env: { ...process.env, KUBECONFIG: kubeconfigs.bob, TERM: 'xterm' },
+        env: { ...process.env, KUBECONFIG: kubeconfigs.bob, TERM: 'xterm', NO_COLOR: '' },
       });
       let screen = '';
       child.stdout.on('data', (chunk: Buffer) => {
