@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,6 +8,7 @@ import { faultOf, joined, sealOf } from '../../src/recording/storage/cases.ts';
 import type { S3StorageOptions } from '../../src/recording/storage/s3.ts';
 import type { S3ClientOptions } from '../../src/recording/storage/s3-client.ts';
 import type { StorageError } from '../../src/recording/storage/storage.ts';
+import { smallDisk } from '../recording/small-disk.ts';
 import { answerWith, type Fault, type FaultProxy, first, startFaultProxy } from './fault-proxy.ts';
 import { type S3Server, startS3Server } from './s3-server.ts';
 
@@ -334,16 +333,13 @@ test('no secret is in what a failure says', async () => {
   assert.ok(!JSON.stringify([error.message, error.stack, error.cause]).includes(server.keys.secretAccessKey));
 });
 
-const canMount = process.getuid?.() === 0 && process.platform === 'linux';
-test('out of space: said as such, and what is there stays', {
-  skip: !canMount && 'needs root for a small disk',
-}, async () => {
-  const disk = mkdtempSync(join(tmpdir(), 'sallyport-small-disk-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', disk]);
+test('out of space: said as such, and what is there stays', async (t) => {
+  const disk = smallDisk('3m');
+  if (typeof disk === 'string') return t.skip(disk);
   try {
-    mkdirSync(join(disk, 'sidecar'));
-    mkdirSync(join(disk, 'objects'));
-    const small = await startS3Server({ folder: join(disk, 'objects'), args: ['--sidecar', join(disk, 'sidecar')] });
+    const [objects, sidecar] = [join(disk.path, 'objects'), join(disk.path, 'sidecar')];
+    for (const folder of [objects, sidecar]) mkdirSync(folder);
+    const small = await startS3Server({ folder: objects, args: ['--sidecar', sidecar] });
     try {
       await small.makeBucket('small', false);
       const storage = small.storage('small', {}, { attempts: 2 });
@@ -361,7 +357,6 @@ test('out of space: said as such, and what is there stays', {
       await small.stop();
     }
   } finally {
-    execFileSync('umount', [disk]);
-    rmSync(disk, { recursive: true, force: true });
+    disk.remove();
   }
 });

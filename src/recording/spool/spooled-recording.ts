@@ -275,8 +275,8 @@ export class SpooledRecording {
     const { durability, writeThrough } = this.#room;
     const segment = this.#current;
     if (durability !== 'Process' || segment === undefined || !this.#file.ready) return false;
+    if (!writeThrough.allows(reserved)) return false;
     const began = performance.now();
-    if (!writeThrough.allows(reserved, began)) return false;
     const before = { seq: this.#chain.seq, head: this.#chain.head };
     let bytes: Buffer | undefined;
     try {

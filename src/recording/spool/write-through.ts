@@ -39,9 +39,8 @@ export class WriteThrough {
     return new WriteThrough(LOCAL.has(type));
   }
 
-  /** @param now of `performance` */
-  allows(bytes: number, now: number): boolean {
-    return this.#local && bytes <= MOST && now >= this.#restsUntil;
+  allows(bytes: number): boolean {
+    return this.#local && bytes <= MOST && performance.now() >= this.#restsUntil;
   }
 
   /** @param milliseconds that a write at once has taken */
