@@ -64,8 +64,8 @@ export interface Approver {
 export interface Recorder {
   /** Before a person is asked: what could not be recorded need not be approved. @throws SallyportError as `open` */
   check(exchange: Exchange): void;
-  /** Opens the event, before the forward. @throws SallyportError where the record is demanded and cannot be kept. */
-  open(exchange: Exchange): Promise<RecordedEvent>;
+  /** Opens the event, before the forward. @throws SallyportError where the record is demanded and cannot be kept, also at once. */
+  open(exchange: Exchange): Promise<RecordedEvent> | RecordedEvent;
   /** Keeps that a request was refused before it came to that. Never throws. */
   refused(exchange: Exchange, error: SallyportError): Promise<void>;
 }
@@ -73,8 +73,8 @@ export interface Recorder {
 export interface RecordedEvent {
   /** What keeps a channel of exec and attach. */
   tap(channel: Channel): ChannelTap | undefined;
-  /** Resolves when the end is kept, or cannot be. Never throws. */
-  close(outcome: Outcome | UpgradeOutcome | SallyportError): Promise<void>;
+  /** @returns when the end is kept, or cannot be; undefined: it is. Never throws. */
+  close(outcome: Outcome | UpgradeOutcome | SallyportError): Promise<void> | undefined;
 }
 
 /** Walks one request through the rooms, in the order of its life. */
@@ -119,7 +119,8 @@ export class Pipeline {
     this.describe(exchange);
     rooms.masking.prepare(exchange);
     await this.permit(exchange);
-    const event = await rooms.recorder.open(exchange);
+    const opening = rooms.recorder.open(exchange);
+    const event = opening instanceof Promise ? await opening : opening;
     if (isLongLived(exchange)) {
       rooms.live.watchExpiry(exchange);
       rooms.observer.streaming(exchange);
@@ -127,7 +128,8 @@ export class Pipeline {
     }
     try {
       const outcome = await this.#forward(exchange, response);
-      await event.close(outcome);
+      const closing = event.close(outcome);
+      if (closing !== undefined) await closing;
       return outcome;
     } catch (error) {
       await event.close(asSallyportError(error));

@@ -69,7 +69,7 @@ export class Counter extends Series<{ value: number }> {
   }
 
   add(amount: number, ...values: string[]): void {
-    this.cell(values.join(SEPARATOR)).value += amount;
+    this.cell(values.length === 0 ? '' : values.join(SEPARATOR)).value += amount;
   }
 
   /** Four labels, without making an array: the one counter of the hot path. */

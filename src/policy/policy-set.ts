@@ -2,7 +2,7 @@ import type { Caller } from '../identity/caller.ts';
 import type { Operation } from '../request/operation.ts';
 import type { AgentPolicy } from './agent-policy.ts';
 import { type BedrockOptions, bedrock, touchesEveryNamespace } from './bedrock.ts';
-import { Bound, type Candidates } from './bound.ts';
+import { Bound, type BoundRule, type Candidates } from './bound.ts';
 import type { BudgetLimits } from './cel/engine.ts';
 import type { PolicyCompileError } from './compile-error.ts';
 import { type CompiledPolicy, compilePolicy } from './compiled-policy.ts';
@@ -39,6 +39,7 @@ export class PolicySet {
   private readonly bySubject = new Map<string, number[]>();
   private readonly byCaller = new WeakMap<Caller, Bound>();
   private readonly byPolicies = new Map<string, Bound>();
+  private readonly plain = new WeakMap<BoundRule, Decision>();
 
   constructor(policies: readonly CompiledPolicy[], options: PolicyOptions) {
     // By name, then code unit: whatever lists them in a message lists them alike on every replica.
@@ -130,7 +131,11 @@ export class PolicySet {
       isRead(operation.verb) &&
       metadataOnly !== true &&
       touchesEveryNamespace(operation, this.options.gatewayNamespace);
-    return {
+    // What a rule allows without more to be said of it is the same each time: whoever wants to make something of it makes it once.
+    const plain = action === 'Allow' && !free && !excludes && shadows.length === 0 && faults.length === 0;
+    const known = plain && by !== undefined ? this.plain.get(by) : undefined;
+    if (known !== undefined) return known;
+    const decision: Decision = {
       action,
       code,
       policy: by?.policy.name ?? '',
@@ -146,6 +151,8 @@ export class PolicySet {
       faults,
       excludeNamespace: excludes ? this.options.gatewayNamespace : undefined,
     };
+    if (plain && by !== undefined) this.plain.set(by, decision);
+    return decision;
   }
 
   private bind(caller: Caller): Bound {

@@ -1,5 +1,7 @@
 import { createHash, hash } from 'node:crypto';
-import type { Line } from './line.ts';
+import { writeEvent } from './event-json.ts';
+import { put, putNumber } from './json-bytes.ts';
+import type { EventLine, Line } from './line.ts';
 
 /** Domain separation: what is hashed here is hashed for no other purpose, and of one recording for no other. */
 const START = 'sallyport.dev/recording/start/v1\n';
@@ -9,6 +11,10 @@ const HEX = 64;
 /** The domain, the hash before in hex, a newline. */
 const PREFIX = LINE.length + HEX + 1;
 const HASH_MEMBER = ',"hash":"';
+const SEQ = Buffer.from('{"seq":');
+const COMMA = Buffer.from(',');
+const HASH_BYTES = Buffer.from(HASH_MEMBER);
+const CLOSE = Buffer.from('"}\n');
 /** What follows the hashed part of a line: `,"hash":"…"}`. */
 export const TAIL = HASH_MEMBER.length + HEX + 2;
 
@@ -22,7 +28,9 @@ const LARGE = 8 << 10;
 
 /** Hashes lines: each covers the one before. Its buffer is shared by whoever hashes in this thread. */
 class LineHasher {
-  readonly #scratch = Buffer.alloc(PREFIX + LARGE);
+  readonly #scratch = Buffer.alloc(PREFIX + LARGE + TAIL + 1);
+  /** Where a line's hash still fits behind it. */
+  readonly #room = this.#scratch.subarray(0, PREFIX + LARGE);
 
   constructor() {
     this.#scratch.write(LINE, 0, 'latin1');
@@ -40,6 +48,22 @@ class LineHasher {
     }
     bytes.copy(this.#scratch, PREFIX, from, end);
     return hash('sha256', this.#scratch.subarray(0, PREFIX + end - from), 'hex');
+  }
+
+  /**
+   * A line made where it is hashed. @returns its bytes with its newline, until the next line is hashed, and its hash; undefined where
+   * it is longer than that
+   */
+  event(before: string, seq: number, event: EventLine): { readonly bytes: Buffer; readonly hash: string } | undefined {
+    const scratch = this.#scratch;
+    scratch.write(before, LINE.length, 'latin1');
+    let to = putNumber(this.#room, put(this.#room, PREFIX, SEQ), seq);
+    const end = writeEvent(this.#room, put(this.#room, to, COMMA), event);
+    if (end === undefined) return undefined;
+    const hashed = hash('sha256', scratch.subarray(0, end), 'hex');
+    to = put(scratch, end, HASH_BYTES);
+    to = put(scratch, to + scratch.write(hashed, to, 'latin1'), CLOSE);
+    return { bytes: scratch.subarray(PREFIX, to), hash: hashed };
   }
 }
 
@@ -68,6 +92,18 @@ export class Chain {
 
   get head(): string {
     return this.#head;
+  }
+
+  /**
+   * The bytes of one event, as `extend` makes them, in memory that whoever hashes next overwrites.
+   * @returns undefined where it is too long for that; then nothing has changed
+   */
+  extendBy(event: EventLine): Buffer | undefined {
+    const line = hasher.event(this.#head, this.#seq + 1, event);
+    if (line === undefined) return undefined;
+    this.#seq += 1;
+    this.#head = line.hash;
+    return line.bytes;
   }
 
   /**
@@ -116,9 +152,6 @@ function bodyOf(seq: number, line: Line): LineBody {
   return { lead, json: `${JSON.stringify(rest).slice(1, -1)},"data":"`, base64: data, close: '"' };
 }
 
-const BEGINS = Buffer.from('{"seq":');
-const HASH_BYTES = Buffer.from(HASH_MEMBER);
-
 /** A line taken apart without reading its JSON: undefined where it has not the shape of one. */
 export interface SplitLine {
   readonly seq: number;
@@ -132,16 +165,16 @@ export function splitLine(line: Buffer): SplitLine | undefined {
   const { length } = line;
   const at = length - TAIL;
   if (at < 9 || line[length - 1] !== 0x7d || line[length - 2] !== 0x22) return undefined;
-  for (let i = 0; i < BEGINS.length; i += 1) if (line[i] !== BEGINS[i]) return undefined;
+  for (let i = 0; i < SEQ.length; i += 1) if (line[i] !== SEQ[i]) return undefined;
   for (let i = 0; i < HASH_BYTES.length; i += 1) if (line[at + i] !== HASH_BYTES[i]) return undefined;
   let seq = 0;
-  let behindSeq = BEGINS.length;
-  for (; behindSeq < BEGINS.length + 16; behindSeq += 1) {
+  let behindSeq = SEQ.length;
+  for (; behindSeq < SEQ.length + 16; behindSeq += 1) {
     const digit = line[behindSeq]! - 0x30;
     if (digit < 0 || digit > 9) break;
     seq = seq * 10 + digit;
   }
-  if (seq === 0 || line[behindSeq] !== 0x2c || line[BEGINS.length] === 0x30) return undefined;
+  if (seq === 0 || line[behindSeq] !== 0x2c || line[SEQ.length] === 0x30) return undefined;
   const hash = line.toString('latin1', at + HASH_BYTES.length, length - 2);
   return { seq, behindSeq, hash };
 }

@@ -49,10 +49,15 @@ export class BodyCapture {
   done(): RecordedBody {
     const kept = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept);
     const truncated = this.#bytes > kept.length;
-    const known = { contentType: this.#contentType.slice(0, 200), bytes: this.#bytes };
-    if (kept.length > 0 && !truncated) return { ...known, ...encodeData(kept, isUtf8(kept)) };
+    const contentType = this.#contentType.slice(0, 200);
+    const bytes = this.#bytes;
+    if (kept.length > 0 && !truncated) {
+      const { data, encoding } = encodeData(kept, isUtf8(kept));
+      // Most requests have this one: nothing is spread.
+      return encoding === undefined ? { contentType, bytes, data } : { contentType, bytes, data, encoding };
+    }
     const sha256 = this.#digest?.digest('hex') ?? hash('sha256', kept, 'hex');
-    const whole = { ...known, sha256, ...(truncated && { truncated }) };
+    const whole = { contentType, bytes, sha256, ...(truncated && { truncated }) };
     if (kept.length === 0) return whole;
     const text = wholeCharacters(kept);
     return { ...whole, ...encodeData(text, isUtf8(text)) };

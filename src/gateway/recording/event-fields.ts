@@ -103,7 +103,7 @@ function objectReference(operation: Operation): ObjectReference {
   };
 }
 
-function decisionFields(decision: Decision): RecordedDecision {
+const decisionFields = remembered((decision: Decision): RecordedDecision => {
   const { action, policy, policyUID, policyGeneration, rule, reason, audit } = decision;
   return {
     action,
@@ -114,7 +114,7 @@ function decisionFields(decision: Decision): RecordedDecision {
     reason: unlessEmpty(reason),
     shadow: audit.length > 0 ? audit : undefined,
   };
-}
+});
 
 const unlessEmpty = (text: string): string | undefined => (text === '' ? undefined : text);
 

@@ -88,16 +88,24 @@ export class RecordedExchange {
 
   /**
    * Before the forward.
-   * @throws SallyportError SP_RECORDING_UNAVAILABLE where the record is demanded and cannot be kept
+   * @returns when it may be forwarded; undefined: now
+   * @throws SallyportError SP_RECORDING_UNAVAILABLE where the record is demanded and cannot be kept, also at once
    */
-  async open(): Promise<void> {
+  open(): Promise<void> | undefined {
     const { strict, beforehand, level, refusal } = this.options;
     if (strict) {
       const problem = refusal();
       if (problem !== undefined) throw this.#refused(problem);
     }
-    if (level !== 'Metadata') await this.#readBody();
-    if (beforehand) await this.#beginBeforehand();
+    const hasBody = level !== 'Metadata' && this.#hasBody;
+    if (hasBody || beforehand) return this.#openLater(hasBody);
+    this.#opened = true;
+    return undefined;
+  }
+
+  async #openLater(hasBody: boolean): Promise<void> {
+    if (hasBody) await this.#readBody();
+    if (this.options.beforehand) await this.#beginBeforehand();
     this.#opened = true;
   }
 
@@ -204,8 +212,17 @@ export class RecordedExchange {
     return this.options.write && this.#opened;
   }
 
-  /** The last event of what the relay has brought to its end, or not. Never throws: what is over is over. */
-  async close(result: Outcome | UpgradeOutcome | SallyportError): Promise<void> {
+  /**
+   * The last event of what the relay has brought to its end, or not. Never throws: what is over is over.
+   * @returns when it is kept, or cannot be; undefined: it is
+   */
+  close(result: Outcome | UpgradeOutcome | SallyportError): Promise<void> | undefined {
+    if (!this.#complete) return this.#close(result);
+    this.release();
+    return undefined;
+  }
+
+  async #close(result: Outcome | UpgradeOutcome | SallyportError): Promise<void> {
     try {
       if (result instanceof SallyportError) await this.#failed(result);
       else await this.complete(endingOf(result, this.exchange.operation!.exec !== undefined));
@@ -273,16 +290,19 @@ export class RecordedExchange {
     return event;
   }
 
+  /** A body that is part of the event: what a connection or a proxied program gets passes as it comes. */
+  get #hasBody(): boolean {
+    const { body, request, operation } = this.exchange;
+    if (operation!.exec !== undefined || operation!.portForward !== undefined || operation!.subresource === 'proxy')
+      return false;
+    return body !== undefined || announcesBody(request);
+  }
+
   /** The body as the agent sent it, as the recording may show it. */
   async #readBody(): Promise<void> {
     const { exchange, options } = this;
-    const { request, operation, masking } = exchange;
-    if (operation!.exec !== undefined || operation!.portForward !== undefined || operation!.subresource === 'proxy')
-      return;
-    if (exchange.body === undefined) {
-      if (!announcesBody(request)) return;
-      exchange.body = await readBody(exchange, options.bodyTimeout);
-    }
+    const { request, masking } = exchange;
+    exchange.body ??= await readBody(exchange, options.bodyTimeout);
     const sent = exchange.sentBody ?? exchange.body;
     const type = String(request.headers['content-type'] ?? '');
     const capture = new BodyCapture(type, options.maxBodyBytes);

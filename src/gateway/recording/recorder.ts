@@ -34,11 +34,24 @@ export class GatewayRecorder implements Recorder {
     if (problem !== undefined) throw unavailable(problem);
   }
 
-  async open(exchange: Exchange): Promise<RecordedEvent> {
+  open(exchange: Exchange): Promise<RecordedEvent> | RecordedEvent {
     const record = this.#begin(exchange);
     if (record === undefined) return NOT_RECORDED;
+    let opening: Promise<void> | undefined;
     try {
-      await record.open();
+      opening = record.open();
+    } catch (error) {
+      record.release();
+      throw error;
+    }
+    if (opening !== undefined) return this.#opened(exchange, record, opening);
+    exchange.record = record;
+    return record;
+  }
+
+  async #opened(exchange: Exchange, record: RecordedExchange, opening: Promise<void>): Promise<RecordedEvent> {
+    try {
+      await opening;
     } catch (error) {
       record.release();
       throw error;
@@ -88,7 +101,7 @@ export const recordingStage: ResponseStage = {
  */
 export const NO_RECORDER: Recorder = {
   check: refuseDemand,
-  open: async (exchange) => {
+  open: (exchange) => {
     refuseDemand(exchange);
     return NOT_RECORDED;
   },
@@ -104,7 +117,7 @@ function refuseDemand({ decision }: Exchange): void {
   throw new SallyportError('SP_RECORDING_UNAVAILABLE', message);
 }
 
-const NOT_RECORDED: RecordedEvent = { close: async () => {}, tap: () => undefined };
+const NOT_RECORDED: RecordedEvent = { close: () => undefined, tap: () => undefined };
 
 function isStrict(mode: RecordingTerms['mode'], read: boolean): boolean {
   return mode === 'Strict' || (mode === 'ByOperation' && !read);

@@ -226,7 +226,7 @@ export class SpooledRecording {
   }
 
   get #current(): OpenSegment | undefined {
-    const last = this.#segments.at(-1);
+    const last = this.#segments[this.#segments.length - 1];
     return last?.closed === false ? last : undefined;
   }
 
@@ -278,19 +278,23 @@ export class SpooledRecording {
     if (!writeThrough.allows(reserved)) return false;
     const began = performance.now();
     const before = { seq: this.#chain.seq, head: this.#chain.head };
-    let bytes: Buffer | undefined;
+    let lent: Buffer | undefined;
+    let written: number;
     try {
-      bytes = this.#chain.extend(lines, (size) => pool.take(size));
+      const [first] = lines;
+      let bytes = lines.length === 1 && first!.kind === 'Event' ? this.#chain.extendBy(first!) : undefined;
+      bytes ??= lent = this.#chain.extend(lines, (size) => pool.take(size));
       const asked = performance.now();
       this.#file.writeNow(segment, bytes);
       writeThrough.took(performance.now() - asked);
+      written = bytes.length;
     } catch (error) {
       this.#chain = new Chain(before.seq, before.head);
       throw this.#failed(reserved, error);
     } finally {
-      if (bytes !== undefined) pool.give(bytes);
+      if (lent !== undefined) pool.give(lent);
     }
-    this.#kept(segment, lines, { reserved, written: bytes.length, began });
+    this.#kept(segment, lines, { reserved, written, began });
     return true;
   }
 
