@@ -5,8 +5,8 @@ import type { ProcessUsage } from './process-usage.ts';
 export const PARALLEL = 8;
 
 /**
- * What one small GET takes of the gateway's CPU while it does as many as it can: what waking up and falling asleep takes is in none of
- * them, and what two callers differ by can be told, where they take turns. @returns milliseconds
+ * What one small GET takes of the gateway's CPU while so many are under way: less of it is waking up and falling asleep than at a
+ * slower pace, and what two callers differ by can be told, where they take turns. @returns milliseconds
  */
 export async function cpuInClosedLoop(
   bed: Bed,

@@ -2,7 +2,7 @@ import type { GatewayProcess } from '../gateway/gateway-process.ts';
 import type { Bed } from './bed.ts';
 import { cpuInClosedLoop, PARALLEL } from './closed-loop.ts';
 import type { Endpoint } from './endpoint.ts';
-import { keptEvent, lineFloor } from './line-floor.ts';
+import { keptEvent, lineAlone } from './line-alone.ts';
 import { part } from './part.ts';
 import { ProcessUsage } from './process-usage.ts';
 import { median, medianRatio, quantile } from './quantile.ts';
@@ -89,7 +89,7 @@ export const recording = part<Size>(
     for (let round = 0; round < size.closedRounds; round += 1) {
       for (const one of turned(compared, round)) await closed(bed, one, size.closedRequests);
     }
-    const floor = lineFloor(keptEvent(compared[1]!.gateway, bed.small));
+    const alone = lineAlone(keptEvent(compared[1]!.gateway, bed.small));
     const sides = compared.map(({ channel }): Side => ({ channel, p50: [], p99: [], failed: 0 })) as [Side, Side];
     await sideBySide(bed, sides, PAIRED_RATE, size.pairedSeconds, size.pairedRounds);
     for (let round = 0; round < size.rounds; round += 1) {
@@ -100,7 +100,7 @@ export const recording = part<Size>(
     }
     for (const one of variants) await bed.load.do('close', one.channel);
     for (const gateway of new Set(variants.map((one) => one.gateway))) await gateway.stop();
-    return sectionOf(size, variants, sides, floor);
+    return sectionOf(size, variants, sides, alone);
   },
 );
 
@@ -144,7 +144,7 @@ async function fill(bed: Bed): Promise<void> {
   }
 }
 
-function sectionOf(size: Size, variants: readonly Variant[], sides: readonly [Side, Side], floor: number): Section {
+function sectionOf(size: Size, variants: readonly Variant[], sides: readonly [Side, Side], alone: number): Section {
   const bare = variants[0]!;
   const rows = variants.map((one) => [
     one.name,
@@ -179,7 +179,7 @@ function sectionOf(size: Size, variants: readonly Variant[], sides: readonly [Si
         'answer. Disk: and on disk. Remote: and in the store.',
       'Not recorded: by a caller of whom as many policies speak and none wants a record, through the very process of “Process”. Between two processes that do the same the compilers make a difference of up to a tenth.',
       `CPU of a GET: closed loop of ${PARALLEL} at once, ${size.closedRequests} requests a round, ${size.closedRounds} rounds, the two in turn (ABBA), after ${size.warmRequests} requests each that are not counted: their code is compiled then.`,
-      `A line's floor: JSON.stringify, SHA-256 and write(2) of the very event, in a loop that does nothing else: ${number(floor, 1)} µs, ${number(floor / 10 / median(bare.closed), 1)} % of a GET that is not recorded.`,
+      `An event by JSON.stringify, SHA-256 and write(2) in a loop that does nothing else: ${number(alone, 1)} µs, ${number(alone / 10 / median(bare.closed), 1)} % of a GET that is not recorded. In a gateway at work the same takes several times as long ([why](adr/0076-cost-of-a-line.md)).`,
       `Latency of a GET, what the must is taken of: both callers at the same time, each in an open loop at ${PAIRED_RATE} requests a second, ${size.pairedRounds} rounds of ${size.pairedSeconds} s (last table).`,
       `In the first table: open loop at ${RATE} requests a second, ${size.rounds} rounds of ${size.seconds} s each in turning order. LIST: ${size.lists} rounds. Medians; ratios and differences within a round.`,
     ],

@@ -8,6 +8,7 @@ const SHORT = 64 << 10;
 /** Bytes that may wait for their frames to be kept before the API server is made to wait. */
 const MOST_WAITING = 256 << 10;
 const NOTHING = Buffer.alloc(0);
+const CONTENT_TYPE = 'content-type';
 
 /**
  * An answer on its way through the record, behind what masks it. Where the record is strict, no byte of it reaches the agent
@@ -140,6 +141,10 @@ function streamChannel({ exchange }: RecordedExchange): FrameChannel | undefined
 }
 
 function contentType(headers: readonly string[]): string {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === 'content-type') return headers[i + 1]!;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    // A lower case is a new string: only of what can be the one.
+    if (name.length === CONTENT_TYPE.length && name.toLowerCase() === CONTENT_TYPE) return headers[i + 1]!;
+  }
   return '';
 }

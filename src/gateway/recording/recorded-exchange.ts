@@ -78,6 +78,7 @@ export class RecordedExchange {
   #lastInput: (() => Promise<void>) | undefined;
   #frames: FrameGatherer | undefined;
   #complete = false;
+  #released = false;
 
   constructor(exchange: Exchange, options: RecordedExchangeOptions) {
     this.exchange = exchange;
@@ -235,8 +236,9 @@ export class RecordedExchange {
 
   /** Nothing of it comes any more. */
   release(): void {
+    if (this.#released) return;
+    this.#released = true;
     const { writer } = this.options;
-    this.release = () => {};
     writer.active -= 1;
     writer.usedAt = performance.now();
   }

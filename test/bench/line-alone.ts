@@ -7,11 +7,11 @@ import type { GatewayProcess } from '../gateway/gateway-process.ts';
 const LINES = 20_000;
 
 /**
- * What a line of a recording takes at least, whoever writes it: its JSON, its SHA-256, its bytes into the kernel's cache; in a loop
- * that does nothing else, with warm caches and compiled code. @returns microseconds
+ * What an event's JSON, its SHA-256 and its bytes into the kernel's cache take in a loop that does nothing else: a measure of the
+ * machine, beside what a line costs in a gateway at work. @returns microseconds
  */
-export function lineFloor(line: object): number {
-  const folder = mkdtempSync(join(tmpdir(), 'line-floor-'));
+export function lineAlone(line: object): number {
+  const folder = mkdtempSync(join(tmpdir(), 'line-alone-'));
   const file = openSync(join(folder, 'lines'), 'w');
   try {
     let written = 0;
