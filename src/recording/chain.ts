@@ -25,12 +25,14 @@ export function startOf(recording: string): string {
 
 /** Bytes from which on a line is hashed where it stands: a shorter one is copied behind its prefix, which costs less. */
 const LARGE = 8 << 10;
+/** Bytes of an event that is made where it is hashed: the answer of most requests for one object is in it. */
+const EVENT = 32 << 10;
 
 /** Hashes lines: each covers the one before. Its buffer is shared by whoever hashes in this thread. */
 class LineHasher {
-  readonly #scratch = Buffer.alloc(PREFIX + LARGE + TAIL + 1);
+  readonly #scratch = Buffer.alloc(PREFIX + EVENT + TAIL + 1);
   /** Where a line's hash still fits behind it. */
-  readonly #room = this.#scratch.subarray(0, PREFIX + LARGE);
+  readonly #room = this.#scratch.subarray(0, PREFIX + EVENT);
 
   constructor() {
     this.#scratch.write(LINE, 0, 'latin1');

@@ -190,7 +190,15 @@ test('an event is chained like any other line; one that is too long for its buff
   );
   assert.ok(short > RUNS.numRuns / 2);
   const [sample] = fc.sample(event, 1);
-  for (let length = 6_000; length < 9_000; length += 7) {
+  for (const length of [
+    1_000,
+    12_000,
+    16_383,
+    16_385,
+    31_000,
+    32_000,
+    ...Array.from({ length: 99 }, (_, n) => 32_100 + 7 * n),
+  ]) {
     const line: EventLine = { ...sample!, responseBody: { contentType: 'a', bytes: 1, data: 'x'.repeat(length) } };
     const bytes = one.extendBy(line);
     const kept = bytes === undefined ? one.extend([line]) : Buffer.from(bytes);

@@ -15,7 +15,7 @@ for (const [character, letter] of ['""', '\\\\', '\bb', '\ff', '\nn', '\rr', '\t
 /** From so many characters on V8 copies a string faster than it is read here, the way into V8 included. */
 const LONG = 48;
 /** A string as UTF-8, before it is escaped. */
-const raw = Buffer.alloc(24 << 10);
+const raw = Buffer.alloc(48 << 10);
 
 /**
  * Writers of JSON into bytes, the same that `JSON.stringify` would write. Each takes where it begins and gives where it ends: beyond
@@ -46,7 +46,8 @@ export function putRemembered(out: Buffer, at: number, value: object): number {
 
 export function putText(out: Buffer, at: number, text: string): number {
   const { length } = text;
-  if (3 * length > raw.length || at + 6 * length + 2 > out.length) return putValue(out, at, text);
+  // At most three bytes for a character of UTF-16, and two for each of them.
+  if (3 * length > raw.length || at + 2 * length + 2 > out.length) return putValue(out, at, text);
   out[at] = QUOTE;
   const end = length < LONG ? escaped(out, at + 1, text) : escapedUTF8(out, at + 1, text);
   if (end === undefined) return putValue(out, at, text);
@@ -78,6 +79,7 @@ function escaped(out: Buffer, at: number, text: string): number | undefined {
 function escapedUTF8(out: Buffer, at: number, text: string): number | undefined {
   const size = raw.write(text);
   if (size !== text.length && !text.isWellFormed()) return undefined;
+  if (at + 2 * size + 1 > out.length) return undefined;
   let to = at;
   let seen = 0;
   for (let index = 0; index < size; index += 1) {

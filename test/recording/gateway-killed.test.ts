@@ -12,7 +12,7 @@ const RULES = `
   recording: {level: RequestResponse}`;
 
 /** As many as fit into two minutes on a slow machine: what takes is the start of a gateway, of which there is one for each. */
-const KILLS = 40;
+const KILLS = 100;
 const WRITERS = 4;
 
 describe('a gateway that is killed with SIGKILL', () => {
