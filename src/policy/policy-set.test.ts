@@ -59,3 +59,32 @@ test('only a policy that changed is compiled again', () => {
   assert.equal(second.policies[0], first.policies[0]);
   assert.notEqual(second.policies[1], first.policies[1]);
 });
+
+test('what a rule allows is one decision, the same for each request; more to be said of one request is not said of the next', () => {
+  const everywhere: Rule = { ...look, match: { ...look.match, namespaces: ['*'] } };
+  const warned: Rule = {
+    name: 'no-lists',
+    action: 'Deny',
+    match: { verbs: ['list'], apiGroups: [''], resources: ['pods'], namespaces: ['*'] },
+  };
+  const watching = policy('watching', [warned], { enforcement: 'Warn' });
+  const set = compile([policy('team', [everywhere]), watching], { ...options, allNamespaces: 'Exclude' });
+  const one = (): unknown => set.decide(ask('GET', '/api/v1/namespaces/shop-a/pods/a'));
+  const plain = one();
+  assert.equal(one(), plain);
+
+  // Of the same rule, each with something of its own.
+  const listed = set.decide(ask('GET', '/api/v1/namespaces/shop-a/pods'));
+  assert.equal(listed.rule, 'look');
+  assert.equal(listed.warnings.length, 1);
+  assert.equal(listed.audit.length, 1);
+  const all = set.decide(ask('GET', '/apis/apps/v1/deployments'));
+  assert.equal(all.rule, 'look');
+  assert.equal(all.excludeNamespace, 'sallyport');
+
+  assert.equal(one(), plain);
+  const { warnings, audit, excludeNamespace, free, action } = set.decide(
+    ask('GET', '/api/v1/namespaces/shop-a/pods/b'),
+  );
+  assert.deepEqual([warnings, audit, excludeNamespace, free, action], [[], [], undefined, false, 'Allow']);
+});
