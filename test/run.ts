@@ -57,6 +57,7 @@ async function nodeTests(
     `--test-concurrency=${parallel}`,
     '--test-timeout=900000',
     '--test-force-exit',
+    `--import=${new URL('whole-report.ts', import.meta.url).href}`,
     '--disable-warning=ExperimentalWarning',
     '--test-reporter=spec',
     '--test-reporter-destination=stdout',
