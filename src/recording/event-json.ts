@@ -42,8 +42,6 @@ const MASKED = piece(',"masked":');
 const BYTES = piece(',"bytes":{"request":');
 const RESPONSE = piece(',"response":');
 const DURATIONS = piece(',"durations":{"total":');
-const DECIDING = piece(',"decision":');
-const APPROVING = piece(',"approval":');
 const UPSTREAM = piece(',"upstream":');
 const OUTCOME = piece(',"outcome":');
 const ERROR = piece(',"error":');
@@ -117,8 +115,8 @@ function status(out: Buffer, at: number, answered: RecordedStatus): number {
 
 function durations(out: Buffer, at: number, taken: RecordedDurations): number {
   let to = amount(out, at, DURATIONS, taken.total);
-  to = amount(out, to, DECIDING, taken.decision);
-  to = amount(out, to, APPROVING, taken.approval);
+  to = amount(out, to, DECISION, taken.decision);
+  to = amount(out, to, APPROVAL, taken.approval);
   return put(out, amount(out, to, UPSTREAM, taken.upstream), BRACE);
 }
 

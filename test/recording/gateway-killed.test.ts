@@ -11,7 +11,7 @@ const RULES = `
       match: {verbs: ["*"], apiGroups: ["*"], resources: ["*", "*/*"]}
   recording: {level: RequestResponse}`;
 
-/** As many as fit into two minutes on a slow machine: what takes is the start of a gateway, of which there is one for each. */
+/** A little more than two minutes on a slow machine: what takes is the start of a gateway, of which there is one for each. */
 const KILLS = 100;
 const WRITERS = 4;
 

@@ -195,8 +195,6 @@ export class Shipper {
       this.#enqueue(task);
       return;
     }
-    // Whoever waits already waits for no longer than that.
-    if (task.timer !== undefined && milliseconds === this.#partInterval) return;
     const due = performance.now() + milliseconds;
     if (task.timer !== undefined && task.due <= due) return;
     clearTimeout(task.timer);
